@@ -1,15 +1,13 @@
-import { defineConfig } from "vitest/config";
+import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
-	test: {
-		include: ["test/**/*.test.ts"],
-		globalSetup: ["test/helpers/global-setup.ts"],
-		testTimeout: 60_000,
-		hookTimeout: 60_000,
-		pool: "forks",
-		maxWorkers: 2,
-		reporters: process.env.CI
-			? ["default", "./test/helpers/count-reporter.ts"]
-			: ["default"],
-	},
+  test: {
+    include: ['test/**/*.test.ts'],
+    globalSetup: ['test/helpers/global-setup.ts'],
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    pool: 'forks',
+    maxWorkers: 2,
+    reporters: process.env.CI ? ['default', './test/helpers/count-reporter.ts'] : ['default'],
+  },
 });

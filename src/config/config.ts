@@ -1,75 +1,75 @@
 // The configuration as the program uses it: every key of SPEC 5 with its default filled in, secrets resolved,
 // camelCase names with units. load.ts makes it from the file; nobody else reads the file.
 
-import type { Secret } from "../lib/secret.ts";
+import type { Secret } from '../lib/secret.ts';
 
 export interface Config {
-	/** The event destinations in the file's order; empty when the file names none. */
-	readonly routes: readonly RouteConfig[];
-	/** null = no log file. */
-	readonly logFile: LogFileConfig | null;
-	readonly httpKeepAlive: number;
-	readonly httpUserAgent: string;
-	readonly onDelivered: "delete" | "mark_processed";
-	/** Text columns written as a JSON object when their text is one. */
-	readonly expandJsonColumns: readonly string[];
-	/** A row whose text exceeds this many octets is parked, neither logged nor delivered. */
-	readonly maxEventBytes: number;
-	readonly pollIntervalMs: number;
-	/** Filled into `server_id` by recording, and into idempotency keys of rows that lack one. */
-	readonly serverId: string;
-	readonly storeBounceDetailsLength: number;
-	/** Hex SHA-256 over the normalised routing part: a new value begins a new generation (QUEUE B7). */
-	readonly fingerprint: string;
+  /** The event destinations in the file's order; empty when the file names none. */
+  readonly routes: readonly RouteConfig[];
+  /** null = no log file. */
+  readonly logFile: LogFileConfig | null;
+  readonly httpKeepAlive: number;
+  readonly httpUserAgent: string;
+  readonly onDelivered: 'delete' | 'mark_processed';
+  /** Text columns written as a JSON object when their text is one. */
+  readonly expandJsonColumns: readonly string[];
+  /** A row whose text exceeds this many octets is parked, neither logged nor delivered. */
+  readonly maxEventBytes: number;
+  readonly pollIntervalMs: number;
+  /** Filled into `server_id` by recording, and into idempotency keys of rows that lack one. */
+  readonly serverId: string;
+  readonly storeBounceDetailsLength: number;
+  /** Hex SHA-256 over the normalised routing part: a new value begins a new generation (QUEUE B7). */
+  readonly fingerprint: string;
 }
 
 export interface LogFileConfig {
-	/** Absolute path, without the date that `appendDate` adds. */
-	readonly filename: string;
-	readonly appendDate: boolean;
-	/** Permission bits of a file that tailrace creates, for example 0o640. */
-	readonly mode: number;
-	readonly createDirectory: boolean;
+  /** Absolute path, without the date that `appendDate` adds. */
+  readonly filename: string;
+  readonly appendDate: boolean;
+  /** Permission bits of a file that tailrace creates, for example 0o640. */
+  readonly mode: number;
+  readonly createDirectory: boolean;
 }
 
 export interface RouteConfig {
-	readonly matches: MatchConfig;
-	readonly destination: DestinationConfig;
-	/** What names the destination in PostgreSQL and in `status`: its `name`, else type and target without user information. */
-	readonly key: string;
-	/** false: its events wait as if it were paused. */
-	readonly enabled: boolean;
+  readonly matches: MatchConfig;
+  readonly destination: DestinationConfig;
+  /** What names the destination in PostgreSQL and in `status`: its `name`, else type and target without user information. */
+  readonly key: string;
+  /** false: its events wait as if it were paused. */
+  readonly enabled: boolean;
 }
 
 /** null = any. Types are canonical names (former names mapped), everything lower case. */
 export interface MatchConfig {
-	readonly eventTypes: ReadonlySet<string> | null;
-	readonly mailClasses: ReadonlySet<string> | null;
+  readonly eventTypes: ReadonlySet<string> | null;
+  readonly mailClasses: ReadonlySet<string> | null;
 }
 
 export type DestinationConfig =
-	| HttpPostConfig
-	| { readonly type: "drop_from_queue" }
-	| { readonly type: "leave_in_queue" };
+  | HttpPostConfig
+  | { readonly type: 'drop_from_queue' }
+  | { readonly type: 'leave_in_queue' };
 
 export interface LaneConfig {
-	readonly concurrency: number;
-	readonly retry: RetryConfig;
+  readonly concurrency: number;
+  readonly retry: RetryConfig;
 }
 
 export interface RetryConfig {
-	readonly initialMs: number;
-	readonly maxMs: number;
-	/** null = for ever. */
-	readonly maxAttempts: number | null;
-	readonly maxRetryAfterMs: number;
+  readonly initialMs: number;
+  readonly maxMs: number;
+  /** null = for ever. */
+  readonly maxAttempts: number | null;
+  readonly maxRetryAfterMs: number;
 }
 
 export interface HttpPostConfig extends LaneConfig {
-	readonly type: "http_post";
-	/** May bear user information and a query: wrapped, since either can be a secret. */
-	readonly url: Secret;
-	readonly format: "json" | "form";
-	readonly columns: "all" | "applicable";
-	readonly timeoutMs: number;
+  readonly type: 'http_post';
+  /** May bear user information and a query: wrapped, since either can be a secret. */
+  readonly url: Secret;
+  readonly format: 'json' | 'form';
+  readonly columns: 'all' | 'applicable';
+  readonly timeoutMs: number;
 }

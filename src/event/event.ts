@@ -2,37 +2,37 @@
 // names them. Nothing here is parsed or converted; whoever writes an event (line, JSON body, form) does that once.
 
 /** How a column's text is written as JSON: digits as they stand, `true`/`false`, or a string. */
-export type ValueKind = "integer" | "double" | "boolean" | "text";
+export type ValueKind = 'integer' | 'double' | 'boolean' | 'text';
 
 export interface Column {
-	readonly name: string;
-	readonly kind: ValueKind;
+  readonly name: string;
+  readonly kind: ValueKind;
 }
 
 /** The columns of one queue table in table order, with the places that the data path asks for by name. -1 = no such column. */
 export interface RowShape {
-	readonly columns: readonly Column[];
-	/** Column name → index into `columns` and `QueuedEvent.values`. */
-	readonly indexOf: ReadonlyMap<string, number>;
-	readonly idAt: number;
-	readonly eventTypeAt: number;
-	readonly eventTimeAt: number;
-	readonly mailclassAt: number;
-	readonly eventUniqueIdAt: number;
-	readonly serverIdAt: number;
+  readonly columns: readonly Column[];
+  /** Column name → index into `columns` and `QueuedEvent.values`. */
+  readonly indexOf: ReadonlyMap<string, number>;
+  readonly idAt: number;
+  readonly eventTypeAt: number;
+  readonly eventTimeAt: number;
+  readonly mailclassAt: number;
+  readonly eventUniqueIdAt: number;
+  readonly serverIdAt: number;
 }
 
 /** PostgreSQL's text output of a column, or null. `true`/`false` arrive as `t`/`f`. */
 export type RawValue = string | null;
 
 export interface QueuedEvent {
-	/** The row's `id`: decimal digits of a bigint, never a JavaScript number. */
-	readonly id: string;
-	readonly shape: RowShape;
-	/** One value per column of `shape.columns`, in that order. */
-	readonly values: readonly RawValue[];
-	/** Octets of the row's text in PostgreSQL: what buffers are bounded by. */
-	readonly bytes: number;
+  /** The row's `id`: decimal digits of a bigint, never a JavaScript number. */
+  readonly id: string;
+  readonly shape: RowShape;
+  /** One value per column of `shape.columns`, in that order. */
+  readonly values: readonly RawValue[];
+  /** Octets of the row's text in PostgreSQL: what buffers are bounded by. */
+  readonly bytes: number;
 }
 
 /**
@@ -41,24 +41,23 @@ export interface QueuedEvent {
  * @throws {Error} when `id` or `event_type` is missing; the caller checks the catalog first and says it better.
  */
 export function createRowShape(columns: readonly Column[]): RowShape {
-	const indexOf = new Map(columns.map((column, at) => [column.name, at]));
-	const at = (name: string): number => indexOf.get(name) ?? -1;
-	if (at("id") < 0 || at("event_type") < 0)
-		throw new Error("a row shape needs the columns id and event_type");
-	return {
-		columns,
-		indexOf,
-		idAt: at("id"),
-		eventTypeAt: at("event_type"),
-		eventTimeAt: at("event_time"),
-		mailclassAt: at("mailclass"),
-		eventUniqueIdAt: at("event_unique_id"),
-		serverIdAt: at("server_id"),
-	};
+  const indexOf = new Map(columns.map((column, at) => [column.name, at]));
+  const at = (name: string): number => indexOf.get(name) ?? -1;
+  if (at('id') < 0 || at('event_type') < 0) throw new Error('a row shape needs the columns id and event_type');
+  return {
+    columns,
+    indexOf,
+    idAt: at('id'),
+    eventTypeAt: at('event_type'),
+    eventTimeAt: at('event_time'),
+    mailclassAt: at('mailclass'),
+    eventUniqueIdAt: at('event_unique_id'),
+    serverIdAt: at('server_id'),
+  };
 }
 
 /** The value of a column, or null when the column is empty or the table lacks it. */
 export function columnValue(event: QueuedEvent, column: string): RawValue {
-	const at = event.shape.indexOf.get(column);
-	return at === undefined ? null : (event.values[at] ?? null);
+  const at = event.shape.indexOf.get(column);
+  return at === undefined ? null : (event.values[at] ?? null);
 }

@@ -1,35 +1,35 @@
 // What flows from the reader through the log file into the router: some events and the configuration that is in force
 // for them. A batch is decided as a whole under one configuration; a new one applies from the next batch.
 
-import type { Config, RouteConfig } from "../config/config.ts";
-import type { QueuedEvent } from "../event/event.ts";
-import type { Standing } from "./standing.ts";
+import type { Config, RouteConfig } from '../config/config.ts';
+import type { QueuedEvent } from '../event/event.ts';
+import type { Standing } from './standing.ts';
 
 /** A configuration in force: what the file says, and what PostgreSQL calls it. */
 export interface Regime {
-	readonly config: Config;
-	/** Number of tailrace.generation; grows with each change of the routing part. */
-	readonly generation: number;
-	/** The routes of `config` in order, each with its destination's number in PostgreSQL. */
-	readonly routes: readonly Route[];
+  readonly config: Config;
+  /** Number of tailrace.generation; grows with each change of the routing part. */
+  readonly generation: number;
+  /** The routes of `config` in order, each with its destination's number in PostgreSQL. */
+  readonly routes: readonly Route[];
 }
 
 export interface Route extends RouteConfig {
-	/** tailrace.destination.destination_id, never 0. */
-	readonly destinationId: number;
+  /** tailrace.destination.destination_id, never 0. */
+  readonly destinationId: number;
 }
 
 export interface BatchEvent {
-	readonly event: QueuedEvent;
-	/** As PostgreSQL has it; replaced by each stage that moves it on. */
-	standing: Standing;
+  readonly event: QueuedEvent;
+  /** As PostgreSQL has it; replaced by each stage that moves it on. */
+  standing: Standing;
 }
 
 export interface Batch {
-	readonly regime: Regime;
-	readonly events: readonly BatchEvent[];
-	/** Sum of the events' bytes. */
-	readonly bytes: number;
-	/** Monotonic milliseconds at which the lines were on disk; set by the log file. */
-	loggedAtMs: number;
+  readonly regime: Regime;
+  readonly events: readonly BatchEvent[];
+  /** Sum of the events' bytes. */
+  readonly bytes: number;
+  /** Monotonic milliseconds at which the lines were on disk; set by the log file. */
+  loggedAtMs: number;
 }

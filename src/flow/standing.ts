@@ -8,41 +8,41 @@
 
 /** An event that was tried at a destination and not accepted. */
 export interface Failure {
-	readonly destinationId: number;
-	readonly generation: number;
-	readonly attempts: number;
-	/** Milliseconds from the settling to the next attempt. */
-	readonly waitMs: number;
-	/** Waits for `tailrace retry` instead of the clock. */
-	readonly parked: boolean;
-	readonly error: string;
+  readonly destinationId: number;
+  readonly generation: number;
+  readonly attempts: number;
+  /** Milliseconds from the settling to the next attempt. */
+  readonly waitMs: number;
+  /** Waits for `tailrace retry` instead of the clock. */
+  readonly parked: boolean;
+  readonly error: string;
 }
 
 export interface Standing {
-	/** Its line is in a log file: ledger kind `L`. */
-	readonly logged: boolean;
-	/** It was settled while no log file was configured: ledger kind `S`. A log file switched on later still logs it. */
-	readonly unlogged: boolean;
-	/** Generations under which the configuration said to leave it: kind `l`. At most one once settled. */
-	readonly left: readonly number[];
-	/** Not tried yet at these destinations: kind `w`. */
-	readonly waiting: readonly {
-		readonly destinationId: number;
-		readonly generation: number;
-	}[];
-	readonly failed: readonly Failure[];
-	/** Destinations that already have it while others do not: kind `d`. */
-	readonly done: readonly number[];
+  /** Its line is in a log file: ledger kind `L`. */
+  readonly logged: boolean;
+  /** It was settled while no log file was configured: ledger kind `S`. A log file switched on later still logs it. */
+  readonly unlogged: boolean;
+  /** Generations under which the configuration said to leave it: kind `l`. At most one once settled. */
+  readonly left: readonly number[];
+  /** Not tried yet at these destinations: kind `w`. */
+  readonly waiting: readonly {
+    readonly destinationId: number;
+    readonly generation: number;
+  }[];
+  readonly failed: readonly Failure[];
+  /** Destinations that already have it while others do not: kind `d`. */
+  readonly done: readonly number[];
 }
 
 /** The standing of an event that tailrace has not settled yet. */
 export const FRESH: Standing = Object.freeze({
-	logged: false,
-	unlogged: false,
-	left: [],
-	waiting: [],
-	failed: [],
-	done: [],
+  logged: false,
+  unlogged: false,
+  left: [],
+  waiting: [],
+  failed: [],
+  done: [],
 });
 
 /** The standing of an event whose line is on disk and about which nothing else is decided yet. */

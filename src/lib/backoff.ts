@@ -3,8 +3,8 @@
 // https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
 
 export interface BackoffOptions {
-	readonly initialMs: number;
-	readonly maxMs: number;
+  readonly initialMs: number;
+  readonly maxMs: number;
 }
 
 /**
@@ -12,14 +12,7 @@ export interface BackoffOptions {
  * @param random uniform in [0, 1); a test gives its own.
  * @returns milliseconds to wait before the next attempt.
  */
-export function backoffMs(
-	attempts: number,
-	options: BackoffOptions,
-	random: () => number = Math.random,
-): number {
-	const ceiling = Math.min(
-		options.maxMs,
-		options.initialMs * 2 ** Math.min(attempts - 1, 52),
-	);
-	return Math.round(ceiling * random());
+export function backoffMs(attempts: number, options: BackoffOptions, random: () => number = Math.random): number {
+  const ceiling = Math.min(options.maxMs, options.initialMs * 2 ** Math.min(attempts - 1, 52));
+  return Math.round(ceiling * random());
 }

@@ -1,31 +1,31 @@
 // A string that must not reach a log line, an error, `status` or a metric. Whoever needs it says `reveal()`, which is
 // easy to find in a review; every other way of turning it into text gives `[secret]`.
 
-import { inspect } from "node:util";
+import { inspect } from 'node:util';
 
-const MASK = "[secret]";
+const MASK = '[secret]';
 
 export class Secret {
-	readonly #value: string;
+  readonly #value: string;
 
-	constructor(value: string) {
-		this.#value = value;
-	}
+  constructor(value: string) {
+    this.#value = value;
+  }
 
-	/** The string itself, for the one place that sends it. */
-	reveal(): string {
-		return this.#value;
-	}
+  /** The string itself, for the one place that sends it. */
+  reveal(): string {
+    return this.#value;
+  }
 
-	toString(): string {
-		return MASK;
-	}
+  toString(): string {
+    return MASK;
+  }
 
-	toJSON(): string {
-		return MASK;
-	}
+  toJSON(): string {
+    return MASK;
+  }
 
-	[inspect.custom](): string {
-		return MASK;
-	}
+  [inspect.custom](): string {
+    return MASK;
+  }
 }
