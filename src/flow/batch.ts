@@ -5,6 +5,12 @@ import type { Config, RouteConfig } from '../config/config.ts';
 import type { QueuedEvent } from '../event/event.ts';
 import type { Standing } from './standing.ts';
 
+/** Most events of one batch: larger pages gain nothing and hold the next step up. */
+export const MAX_BATCH_EVENTS = 2_000;
+
+/** Most text of one batch; a single larger event is a batch of its own. */
+export const MAX_BATCH_BYTES = 4 * 1024 * 1024;
+
 /** A configuration in force: what the file says, and what PostgreSQL calls it. */
 export interface Regime {
   readonly config: Config;
@@ -15,14 +21,18 @@ export interface Regime {
 }
 
 export interface Route extends RouteConfig {
-  /** tailrace.destination.destination_id, never 0. */
+  /** tailrace.destination.destination_id; 0 for what is dropped or left. */
   readonly destinationId: number;
 }
 
 export interface BatchEvent {
   readonly event: QueuedEvent;
-  /** As PostgreSQL has it; replaced by each stage that moves it on. */
+  /** As PostgreSQL has it: what a settlement starts from. */
+  stored: Standing;
+  /** As it is by now: each stage replaces it as it moves the event on. */
   standing: Standing;
+  /** Settled before, while there was no log file: it only needs its line, its destination stays as decided. */
+  readonly logOnly: boolean;
 }
 
 export interface Batch {

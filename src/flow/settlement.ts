@@ -2,15 +2,19 @@
 
 import type { Standing } from './standing.ts';
 
+/** What an event became, for counts. `orphan`: its row is gone, only what the ledger said of it is cleared. */
+export type Outcome = 'delivered' | 'dropped' | 'left' | 'waiting' | 'failed' | 'parked' | 'orphan';
+
 export interface Settled {
   readonly id: string;
   readonly from: Standing;
   /** null: done, the row is deleted or marked. */
   readonly to: Standing | null;
-  /** What the event became, for counts. */
-  readonly outcome: 'delivered' | 'dropped' | 'left' | 'waiting' | 'failed' | 'parked';
+  readonly outcome: Outcome;
   /** Handed off: a lane still has it, so no reader may take it up again yet. */
   readonly inFlight: boolean;
+  /** Its line is on disk; a new one when `from.logged` is false. */
+  readonly logged: boolean;
 }
 
 export interface Settlement {

@@ -3,8 +3,7 @@
 //
 //   fresh ──▶ left | waiting | failed ──▶ … ──▶ gone            (each with `logged` once its line is on disk)
 //
-// In PostgreSQL `logged`, `unlogged`, `left`, `waiting` and `done` are bits of tailrace.ledger, `failed` is a row of
-// tailrace.pending.
+// In PostgreSQL `failed` is a row of tailrace.pending; everything else is a bit of tailrace.ledger.
 
 /** An event that was tried at a destination and not accepted. */
 export interface Failure {
@@ -18,18 +17,23 @@ export interface Failure {
   readonly error: string;
 }
 
+/** Not tried yet at a destination, as decided under a generation. */
+export interface Waiting {
+  readonly destinationId: number;
+  readonly generation: number;
+}
+
 export interface Standing {
   /** Its line is in a log file: ledger kind `L`. */
   readonly logged: boolean;
   /** It was settled while no log file was configured: ledger kind `S`. A log file switched on later still logs it. */
   readonly unlogged: boolean;
+  /** Parked before it was read, since its text exceeds `max_event_bytes`: ledger kind `X`. */
+  readonly tooLarge: boolean;
   /** Generations under which the configuration said to leave it: kind `l`. At most one once settled. */
   readonly left: readonly number[];
-  /** Not tried yet at these destinations: kind `w`. */
-  readonly waiting: readonly {
-    readonly destinationId: number;
-    readonly generation: number;
-  }[];
+  /** Kind `w`. */
+  readonly waiting: readonly Waiting[];
   readonly failed: readonly Failure[];
   /** Destinations that already have it while others do not: kind `d`. */
   readonly done: readonly number[];
@@ -39,6 +43,7 @@ export interface Standing {
 export const FRESH: Standing = Object.freeze({
   logged: false,
   unlogged: false,
+  tooLarge: false,
   left: [],
   waiting: [],
   failed: [],

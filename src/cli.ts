@@ -1,0 +1,101 @@
+// From the command line to a command, and from what it returns or throws to an exit code. The only place that knows
+// exit codes as such; nothing here ends the process.
+
+import type { Argv } from 'yargs';
+import yargs from 'yargs';
+import { check } from './cli/check.ts';
+import type { Command, CommandContext } from './cli/command.ts';
+import { demo } from './cli/demo.ts';
+import { init } from './cli/init.ts';
+import { record } from './cli/record.ts';
+import { run } from './cli/run.ts';
+import { status } from './cli/status.ts';
+import { EXIT, type ExitCode, TailraceError } from './lib/errors.ts';
+import { version } from './lib/version.ts';
+
+const COMMANDS: readonly Command[] = [run, check, init, status, record, demo];
+
+const EPILOGUE = `Exit codes: 0 good, 1 problem found, 2 usage, 69 unavailable, 75 try again later.`;
+
+/**
+ * Runs one command line.
+ *
+ * @param argv without the program's own name.
+ * @returns the exit code; everything to be said has been written.
+ */
+export async function runCli(argv: readonly string[], context: CommandContext): Promise<ExitCode> {
+  let work: (() => Promise<ExitCode>) | null = null;
+  const parser = yargs([...argv])
+    .scriptName('tailrace')
+    .usage('$0 <command>\n\nWrites email events from a PostgreSQL queue table to a JSON-lines file and delivers them.')
+    .version(version())
+    .help()
+    .alias({ h: 'help' })
+    .strict()
+    .recommendCommands()
+    .demandCommand(1, 'Name a command; `tailrace --help` lists them.')
+    .parserConfiguration({ 'duplicate-arguments-array': false })
+    .option('check-syntax', { type: 'boolean', hidden: true })
+    .epilogue(EPILOGUE)
+    .exitProcess(false)
+    .showHelpOnFail(false)
+    .wrap(Math.min(context.stdout.columns ?? 100, 120));
+  for (const command of COMMANDS) {
+    parser.command({
+      command: command.usage,
+      describe: command.summary,
+      builder: (sub: Argv) => {
+        for (const [line, purpose] of command.examples) sub.example(line, purpose);
+        return command.options(sub);
+      },
+      handler: (args) => {
+        work = () => command.run(args, context);
+      },
+    });
+  }
+  const usage = await parse(parser, normalize(argv), context);
+  if (usage !== null) return usage;
+  return work === null ? EXIT.ok : perform(work, context);
+}
+
+/** `tailrace --check-syntax [FILE]`, as the old processor was called, is `check`. */
+const normalize = (argv: readonly string[]): string[] =>
+  argv.includes('--check-syntax')
+    ? ['check', ...argv.filter((word) => word !== '--check-syntax' && word !== 'check')]
+    : [...argv];
+
+/** @returns an exit code when the command line is wrong, or was only a question (`--help`, `--version`). */
+async function parse(parser: Argv, argv: string[], { stdout, stderr }: CommandContext): Promise<ExitCode | null> {
+  let problem: Error | null = null;
+  let answer = '';
+  try {
+    await parser
+      .fail((message, error) => {
+        throw error ?? new Error(message);
+      })
+      .parseAsync(argv, (error: Error | undefined, _args: unknown, output: string) => {
+        problem ??= error ?? null;
+        answer = output;
+      });
+  } catch (error) {
+    problem = error instanceof Error ? error : new Error(String(error));
+  }
+  if (problem !== null) {
+    stderr.write(`tailrace: ${(problem as Error).message}\n`);
+    stderr.write('Try `tailrace --help`.\n');
+    return EXIT.usage;
+  }
+  if (answer === '') return null;
+  stdout.write(`${answer}\n`);
+  return EXIT.ok;
+}
+
+async function perform(work: () => Promise<ExitCode>, { stderr }: CommandContext): Promise<ExitCode> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof TailraceError)) throw error;
+    stderr.write(`tailrace: ${error.message}\n`);
+    return error.exitCode;
+  }
+}

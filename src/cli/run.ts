@@ -1,0 +1,74 @@
+// `tailrace run`: the processor, for ever or once.
+
+import { CONFIG_LOCATIONS, findConfigFile } from '../config/find.ts';
+import { loadConfig } from '../config/load.ts';
+import { formatProblem } from '../config/problem.ts';
+import { EXIT, TailraceError } from '../lib/errors.ts';
+import { createLogger } from '../lib/logger.ts';
+import { onSignals } from '../lib/shutdown.ts';
+import { version } from '../lib/version.ts';
+import { createProcessor } from '../processor.ts';
+import type { Command } from './command.ts';
+import { databaseOption, databaseUrl } from './database.ts';
+
+export const run: Command = {
+  usage: 'run',
+  summary: 'write events to the log file and deliver them',
+  examples: [
+    ['tailrace run', 'run until SIGTERM or Ctrl-C; SIGHUP opens the log file anew'],
+    ['tailrace run --once', 'handle all that is due now, print a summary and end'],
+    ['tailrace run --config /etc/tailrace/event_processor.json --database postgresql:///greenarrow', 'name both'],
+  ],
+  options: (yargs) =>
+    databaseOption(yargs)
+      .option('config', { type: 'string', requiresArg: true, describe: 'configuration file' })
+      .option('once', { type: 'boolean', default: false, describe: 'handle all that is due now, then end' })
+      .option('log-level', {
+        choices: ['debug', 'info', 'warn', 'error'] as const,
+        default: 'info' as const,
+        describe: 'least important diagnostics to print',
+      }),
+  async run(args, { env, stdout, stderr }) {
+    const file = findConfigFile({ option: typeof args.config === 'string' ? args.config : undefined, env })?.file;
+    if (file === undefined) {
+      throw new TailraceError(
+        'CONFIG_NOT_FOUND',
+        `there is no configuration file in the usual places (${CONFIG_LOCATIONS.join(', ')}); name one with --config, or let \`tailrace init\` write one`,
+      );
+    }
+    const loaded = await loadConfig(file, { env });
+    const { config } = loaded;
+    for (const problem of loaded.problems) stderr.write(`${formatProblem(file, problem)}\n`);
+    if (config === null) return EXIT.problem;
+
+    const once = args.once === true;
+    const logger = createLogger({ level: once && args.logLevel === 'info' ? 'warn' : String(args.logLevel) });
+    const stop = new AbortController();
+    const processor = createProcessor({
+      loaded: { ...loaded, config },
+      database: databaseUrl(args, env),
+      env,
+      once,
+      logger,
+      stop: stop.signal,
+    });
+    const stopListening = onSignals({
+      onStop: (signal) => {
+        logger.info({ signal }, 'stopping: settling what is in flight; a second signal ends at once');
+        stop.abort(new Error(`stopped by ${signal}`));
+      },
+      onHangup: () => processor.reopen(),
+    });
+    try {
+      logger.info({ version: version(), config: file }, 'tailrace starting');
+      for (const warning of loaded.warnings)
+        logger.warn({ problem: formatProblem(file, warning) }, 'configuration warning');
+      const summary = await processor.run();
+      if (once) stdout.write(`${JSON.stringify(summary)}\n`);
+      logger.info({ ...summary }, 'tailrace stopped');
+      return EXIT.ok;
+    } finally {
+      stopListening();
+    }
+  },
+};

@@ -1,0 +1,94 @@
+// `tailrace status`: what waits where, why, and since when.
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { EXIT } from '../lib/errors.ts';
+import { type DestinationStatus, readStatus, type Status } from '../queue/status.ts';
+import type { Command } from './command.ts';
+import { databaseOption, withSession } from './database.ts';
+
+const WATCH_INTERVAL_MS = 2_000;
+const CLEAR_SCREEN = '\u001b[H\u001b[2J';
+
+export const status: Command = {
+  usage: 'status',
+  summary: 'show the queue and each destination: waiting, retrying, parked, left, oldest age',
+  examples: [
+    ['tailrace status', 'a table for a person'],
+    ['tailrace status --watch', 'the same every two seconds, until Ctrl-C'],
+    ["tailrace status --json | jq '.destinations[] | select(.retrying > 0)'", 'for a script'],
+  ],
+  options: (yargs) =>
+    databaseOption(yargs)
+      .option('json', { type: 'boolean', default: false, describe: 'print one JSON object' })
+      .option('watch', { type: 'boolean', default: false, describe: 'print again every two seconds' }),
+  async run(args, { env, stdout }) {
+    const print = args.json === true ? (now: Status) => `${JSON.stringify(now)}\n` : render;
+    await withSession(args, env, async (session) => {
+      for (;;) {
+        const text = print(await readStatus(session));
+        stdout.write(args.watch === true && stdout.isTTY ? `${CLEAR_SCREEN}${text}` : text);
+        if (args.watch !== true) return;
+        await sleep(WATCH_INTERVAL_MS);
+      }
+    });
+    return EXIT.ok;
+  },
+};
+
+const count = (value: number): string => value.toLocaleString('en-US');
+
+/** 93784 → `1d 2h`. */
+export function duration(seconds: number | null): string {
+  if (seconds === null) return '-';
+  const units: readonly (readonly [string, number])[] = [
+    ['d', 86_400],
+    ['h', 3_600],
+    ['m', 60],
+    ['s', 1],
+  ];
+  const at = units.findIndex(([, size]) => seconds >= size);
+  const [unit, size] = units[at] ?? ['s', 1];
+  const rest = units[at + 1];
+  const whole = `${Math.max(0, Math.floor(seconds / size))}${unit}`;
+  const remainder = rest ? Math.floor((seconds % size) / rest[1]) : 0;
+  return rest && remainder > 0 ? `${whole} ${remainder}${rest[0]}` : whole;
+}
+
+function render({ writer, queued, queued_is_minimum, left, oldest_seconds, destinations }: Status): string {
+  const state =
+    writer === null
+      ? 'no process has taken the queue yet'
+      : `${writer.stopped ? 'stopped' : 'taken over'} by epoch ${writer.epoch}${writer.stopped ? '' : `, ${duration(writer.started_seconds)} ago`}`;
+  const lines = [
+    `queue    ${queued_is_minimum ? 'more than ' : ''}${count(queued)} queued, oldest ${duration(oldest_seconds)}; ${count(left)} left in the queue by configuration`,
+    `writer   ${state}`,
+  ];
+  if (destinations.length > 0) lines.push('', ...table(destinations));
+  return `${lines.join('\n')}\n`;
+}
+
+function table(destinations: readonly DestinationStatus[]): string[] {
+  const head = ['DESTINATION', 'STATE', 'WAITING', 'RETRYING', 'PARKED', 'OLDEST', 'NEXT TRY', 'LAST ERROR'];
+  const rows = destinations.map((each) => [
+    each.destination,
+    each.state,
+    count(each.waiting),
+    count(each.retrying),
+    count(each.parked),
+    duration(each.oldest_seconds),
+    each.next_attempt_seconds === null
+      ? '-'
+      : each.next_attempt_seconds <= 0
+        ? 'now'
+        : duration(each.next_attempt_seconds),
+    each.last_error ?? '-',
+  ]);
+  const widths = head.map((title, at) => Math.max(title.length, ...rows.map((row) => row[at]?.length ?? 0)));
+  const isNumber = (at: number): boolean => at >= 2 && at <= 6;
+  return [head, ...rows].map((row) =>
+    row
+      .map((cell, at) => (isNumber(at) ? cell.padStart(widths[at] ?? 0) : cell.padEnd(widths[at] ?? 0)))
+      .join('  ')
+      .trimEnd(),
+  );
+}

@@ -1,0 +1,155 @@
+// The shapes of a destination, one for each type of SPEC 5 and 6. What a version does not support yet is in the shape
+// all the same; unavailable.ts refuses it.
+
+import { z } from 'zod';
+import { isObject } from './problem.ts';
+import { flag, object, oneOf, secretText, text, wholeNumber } from './shape-parts.ts';
+import { UNAVAILABLE_TYPES } from './unavailable.ts';
+
+const HOUR_MS = 3_600_000;
+
+/** How often a destination is tried again, and when. */
+export const retryShape = object({
+  initial_ms: wholeNumber(1, 24 * HOUR_MS)
+    .default(1_000)
+    .meta({
+      description:
+        'Most milliseconds before the second attempt. The wait doubles with each attempt, and is random below.',
+    }),
+  max_ms: wholeNumber(1, 7 * 24 * HOUR_MS)
+    .default(300_000)
+    .meta({
+      description: 'Most milliseconds between two attempts.',
+    }),
+  max_attempts: wholeNumber(1, 1_000_000)
+    .nullable()
+    .default(null)
+    .meta({
+      description: 'Attempts after which an event is parked until `tailrace retry`. null: try for ever.',
+      examples: [null, 20],
+    }),
+  max_retry_after_ms: wholeNumber(0, 7 * 24 * HOUR_MS)
+    .default(HOUR_MS)
+    .meta({
+      description: 'Longest wait in milliseconds that a receiver can ask for with Retry-After.',
+    }),
+});
+
+/** How many events go to a destination in one request or transaction. */
+export const batchShape = object({
+  max_events: wholeNumber(1, 10_000).meta({ description: 'Most events in one batch.' }),
+  max_wait_ms: wholeNumber(0, 60_000).default(0).meta({
+    description: 'Milliseconds for which an event may wait for its batch to fill.',
+  }),
+});
+
+const tuning = {
+  concurrency: wholeNumber(1, 1_000).default(10).meta({
+    description: 'Most requests or transactions under way to this destination at any time.',
+  }),
+  max_per_second: z
+    .number({ error: 'a number above 0' })
+    .positive({ error: 'a number above 0' })
+    .max(1_000_000, { error: 'a number up to 1,000,000' })
+    .optional()
+    .meta({ description: 'Most events a second. Without it there is no limit.' }),
+  batch: batchShape.optional().meta({ description: 'Hand over several events at once.' }),
+  retry: retryShape.prefault({}).meta({ description: 'When a failed event is tried again.' }),
+};
+
+/** Who we are to an HTTP destination. */
+export const authShape = z.union(
+  [
+    object({ bearer: secretText('a token') }),
+    object({ basic: object({ username: secretText('a user name'), password: secretText('a password') }) }),
+  ],
+  { error: 'an object with either "bearer" or "basic"' },
+);
+
+/** Certificates for an HTTP destination: paths of PEM files. */
+export const tlsShape = object({
+  ca: text('the path of a PEM file').optional(),
+  cert: text('the path of a PEM file').optional(),
+  key: text('the path of a PEM file').optional(),
+});
+
+const httpPostShape = object({
+  type: z.literal('http_post').meta({ description: 'An HTTP POST for each event.' }),
+  url: secretText('an http:// or https:// URL', text().meta({ pattern: '^[Hh][Tt][Tt][Pp][Ss]?://' })).meta({
+    description: 'Where to POST. A URL with a token in it may come from the environment or a file.',
+    examples: ['https://hooks.example.com/events', { env: 'HOOK_URL' }, { file: '/run/secrets/hook-url' }],
+  }),
+  format: oneOf('json', 'form').optional().meta({
+    description: 'Body of the request. Without it, use_json_for_http_post decides.',
+  }),
+  columns: oneOf('all', 'applicable').default('all').meta({
+    description: 'all: every column of the queue table. applicable: those that belong to the type of the event.',
+  }),
+  timeout_ms: wholeNumber(100, 600_000).default(30_000).meta({
+    description: 'Milliseconds for one attempt, from connecting to the end of the answer.',
+  }),
+  headers: z
+    .record(z.string(), secretText('a text'), { error: 'an object of header names and values' })
+    .optional()
+    .meta({ description: 'More request headers.' }),
+  auth: authShape.optional().meta({ description: 'Credentials for the Authorization header.' }),
+  signing_secret: secretText('a signing secret').optional().meta({ description: 'Signs each request.' }),
+  tls: tlsShape.optional().meta({ description: 'Certificates.' }),
+  compress: flag().default(false).meta({ description: 'Compress the body.' }),
+  public_only: flag().default(false).meta({ description: 'Refuse private and local addresses.' }),
+  ...tuning,
+});
+
+const sqlConnection = {
+  db_dsn: secretText('a database URL').meta({ description: 'URL of the database, or a Perl DBI string.' }),
+  db_username: secretText('a user name').optional().meta({ description: 'User name at the database.' }),
+  db_password: secretText('a password').optional().meta({ description: 'Password at the database.' }),
+  on_conflict: oneOf('accept', 'fail').optional().meta({ description: 'What a unique violation counts as.' }),
+};
+
+const customSqlShape = object({
+  type: z.literal('custom_sql').meta({ description: 'An SQL statement for each event.' }),
+  ...sqlConnection,
+  sql: text('an SQL statement').meta({ description: 'The statement, with ? for each bound column.' }),
+  bind_list: z
+    .array(text('a column name'), { error: 'a list of column names' })
+    .default([])
+    .meta({ description: 'The columns bound to the placeholders, in order.' }),
+  ...tuning,
+});
+
+const sqlInsertShape = object({
+  type: z.literal('sql_insert').meta({ description: 'A row in a queue table of another database for each event.' }),
+  ...sqlConnection,
+  table: text('a table name').meta({ description: 'The table, with its schema where that is needed.' }),
+  columns: z
+    .array(text('a column name'), { error: 'a list of column names' })
+    .optional()
+    .meta({ description: 'The columns to fill. Without it, those that both tables have.' }),
+  ...tuning,
+});
+
+const leaveShape = object({
+  type: z.literal('leave_in_queue').meta({ description: 'The event stays in the queue table.' }),
+});
+
+const dropShape = object({
+  type: z.literal('drop_from_queue').meta({ description: 'The event is deleted and goes nowhere.' }),
+});
+
+const options = [httpPostShape, leaveShape, dropShape, customSqlShape, sqlInsertShape] as const;
+
+/** The destination types of this version. */
+export const availableTypes: readonly string[] = options
+  .map((option): string => option.shape.type.value)
+  .filter((type) => !UNAVAILABLE_TYPES.includes(type));
+
+/** Where events go: one shape for each `type`. */
+export const destinationShape = z.discriminatedUnion('type', options, {
+  error: (issue) =>
+    isObject(issue.input)
+      ? `one of the types ${availableTypes.map((type) => `"${type}"`).join(', ')}`
+      : 'an object such as {"type": "leave_in_queue"}',
+});
+
+export type DestinationInput = z.output<typeof destinationShape>;

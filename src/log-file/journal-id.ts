@@ -1,0 +1,38 @@
+// The identity of the state beside a log file: recorded with each take-over in PostgreSQL, so that the next owner knows
+// whether what was in flight is written down here or on another host.
+
+import { randomUUID } from 'node:crypto';
+import { constants } from 'node:fs';
+import { open, readFile, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { codeOf } from '../lib/errors.ts';
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/**
+ * The id kept in a state directory; made there when there is none. The caller holds the directory's lock.
+ *
+ * @returns a UUID.
+ */
+export async function journalId(directory: string): Promise<string> {
+  const path = join(directory, 'id');
+  const known = await readFile(path, 'utf8').catch((error) => {
+    if (codeOf(error) === 'ENOENT') return '';
+    throw error;
+  });
+  if (UUID.test(known.trim())) return known.trim();
+  const id = randomUUID();
+  const draft = await open(
+    `${path}.new`,
+    constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW,
+    0o600,
+  );
+  try {
+    await draft.writeFile(`${id}\n`);
+    await draft.sync();
+  } finally {
+    await draft.close();
+  }
+  await rename(`${path}.new`, path);
+  return id;
+}

@@ -1,0 +1,65 @@
+// From events to the bytes of their lines: one string builder per row shape, one buffer for all batches, so that a
+// backlog of any size leaves no garbage behind. The bytes are valid until the next call.
+
+import type { RowShape } from '../event/event.ts';
+import { createLineBuilder, type LogLineBuilder } from '../event/log-line.ts';
+import type { BatchEvent } from '../flow/batch.ts';
+
+const INITIAL_BYTES = 1024 * 1024;
+/** A buffer that one huge batch has made larger than this is not kept for the next. */
+const KEPT_BYTES = 8 * 1024 * 1024;
+/** Text is encoded in pieces of about this many characters: few calls, and no batch as one string. */
+const PIECE_CHARS = 64 * 1024;
+const MOST_BYTES_PER_CHAR = 3;
+
+export interface Renderer {
+  /** The lines of the events, in order, stamped `firstUs` and then 1 µs apart. Valid until the next call. */
+  render(events: readonly BatchEvent[], firstUs: number, expandJsonColumns: readonly string[]): Buffer;
+}
+
+/** Creates the renderer of one log file stage. */
+export function createRenderer(): Renderer {
+  let builders = new WeakMap<RowShape, LogLineBuilder>();
+  let expanded: readonly string[] = [];
+  let buffer = Buffer.allocUnsafeSlow(INITIAL_BYTES);
+
+  const builderOf = (shape: RowShape): LogLineBuilder => {
+    let builder = builders.get(shape);
+    if (builder === undefined) {
+      builder = createLineBuilder(shape, { expandJsonColumns: expanded });
+      builders.set(shape, builder);
+    }
+    return builder;
+  };
+  const write = (text: string, at: number): number => {
+    const needed = at + text.length * MOST_BYTES_PER_CHAR;
+    if (needed > buffer.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(needed, buffer.length * 2));
+      buffer.copy(larger, 0, 0, at);
+      buffer = larger;
+    }
+    return buffer.write(text, at);
+  };
+
+  return {
+    render(events, firstUs, expandJsonColumns) {
+      if (expandJsonColumns !== expanded) {
+        expanded = expandJsonColumns;
+        builders = new WeakMap();
+      }
+      if (buffer.length > KEPT_BYTES) buffer = Buffer.allocUnsafeSlow(INITIAL_BYTES);
+      let length = 0;
+      let piece = '';
+      let timeUs = firstUs;
+      for (const { event } of events) {
+        piece += builderOf(event.shape)(event, timeUs);
+        timeUs += 1;
+        if (piece.length < PIECE_CHARS) continue;
+        length += write(piece, length);
+        piece = '';
+      }
+      length += write(piece, length);
+      return buffer.subarray(0, length);
+    },
+  };
+}

@@ -1,0 +1,158 @@
+// The whole data path.
+//
+//  PostgreSQL            log file              lanes, one per destination        PostgreSQL
+//  events ──▶ reader ──▶ append + fsync ──▶ router ──▶ http │ sql │ drop │ leave ──▶ settler
+//    ▲       (pages)     (one line per event)  (first match)                  (delete, bits, rows)
+//    └──────────── back-pressure: only the disk and PostgreSQL throttle the reader ─────┘
+//
+// Invariants, each kept at every line of every stage:
+//  1. An event is routed only after its line is fsynced.
+//  2. Only done events are deleted (or marked); an error leaves the row.
+//  3. Every event read is settled: its new state is committed in PostgreSQL under our epoch.
+//  4. No transaction is open while a file or the network is waited for.
+//  5. The file waits for the disk and for PostgreSQL, never for a destination.
+
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { LogFileConfig } from './config/config.ts';
+import { createDestination } from './destinations/create-destination.ts';
+import type { Regime } from './flow/batch.ts';
+import type { Settled, Settlement } from './flow/settlement.ts';
+import { delay } from './lib/delay.ts';
+import type { Logger } from './lib/logger.ts';
+import type { Nudge } from './lib/nudge.ts';
+import { createLogFileStage, type LogFileStage } from './log-file/writer.ts';
+import { Due } from './queue/due.ts';
+import { InFlight } from './queue/in-flight.ts';
+import { anythingDue, nowOf } from './queue/once.ts';
+import { readQueue } from './queue/reader.ts';
+import type { Rights } from './queue/rights.ts';
+import type { Session } from './queue/session.ts';
+import { Settler } from './queue/settler.ts';
+import { Sleep } from './queue/wake.ts';
+import { Feeder } from './router/feeder.ts';
+import { Router } from './router/router.ts';
+
+/** Batches read ahead of the log file (QUEUE A4). */
+const READ_AHEAD = 1;
+/** After `stop`: requests under way get this long, and PostgreSQL a little longer (SPEC 8: 10 s in all). */
+const GRACE_MS = 8_000;
+const SETTLE_GRACE_MS = 9_500;
+const QUIET_CHECK_MS = 5;
+
+export interface PipelineOptions {
+  readonly rights: Rights;
+  /** Opens the settling connection. */
+  readonly open: () => Promise<Session>;
+  /** The configuration in force; a batch keeps the one it was read under. */
+  readonly regime: () => Regime;
+  /** Wakes the reader up. */
+  readonly nudge: Nudge;
+  /** Handle all that is due now, then end. */
+  readonly once: boolean;
+  /** Everything is settled and another log file comes next: take its lock. */
+  readonly onSwitch: (to: LogFileConfig | null) => Promise<void>;
+  readonly onSettled: (items: readonly Settled[]) => void;
+  /** Called with the running log file stage, to reopen the file on SIGHUP. */
+  readonly onLogFile: (logFile: LogFileStage) => void;
+  readonly logger: Logger;
+  /** Stops reading; what is in flight is settled. */
+  readonly stop: AbortSignal;
+}
+
+/**
+ * Runs until `stop`, the end of a `once`, or the loss of the right to write.
+ *
+ * @returns true when nothing is left in flight.
+ * @throws {TailraceError} `REVOKED`; with `once` the log file's error when it cannot be written; any other error is a bug.
+ */
+export async function runPipeline(options: PipelineOptions): Promise<boolean> {
+  const { rights, regime, once, logger, stop } = options;
+  const deadline = new AbortController();
+  const onStop = (): void => void setTimeout(() => deadline.abort(stop.reason), SETTLE_GRACE_MS).unref();
+  stop.addEventListener('abort', onStop, { once: true });
+  if (stop.aborted) onStop();
+  const ended = new AbortController();
+  const feeding = AbortSignal.any([stop, ended.signal, rights.revoked]);
+
+  /** `run --once` does not wait for a log file that cannot be written. */
+  const broken = new AbortController();
+  const over = AbortSignal.any([rights.revoked, broken.signal]);
+
+  const inFlight = new InFlight();
+  const settle = (settlement: Settlement): void => void settler.write(settlement);
+  const dueBefore = once ? await nowOf(await rights.session(stop)) : null;
+  const due = new Due({ rights, inFlight, settle, dueBefore, signal: feeding });
+
+  const settler = new Settler({
+    epoch: rights.epoch,
+    table: () => rights.table,
+    open: options.open,
+    inFlight,
+    onSettled: options.onSettled,
+    logger,
+    signal: AbortSignal.any([deadline.signal, over]),
+  });
+  const router: Router = new Router({
+    createDestination: (route, { config }) => createDestination(route.destination, { config }),
+    mayDeliver: () => rights.held,
+    onLane: (lane) => feeder.start(lane),
+    onRoom: () => feeder.onRoom(),
+    onDueLater: (destinationId, waitMs) => feeder.onDueLater(destinationId, waitMs),
+    graceMs: GRACE_MS,
+  });
+  const feeder = new Feeder({
+    due,
+    router,
+    regime,
+    giveBack: (ids) => {
+      for (const id of ids) inFlight.release(id);
+    },
+    logger,
+    signal: feeding,
+  });
+  const logFile = createLogFileStage({
+    logFile: regime().config.logFile,
+    log: logger,
+    signal: AbortSignal.any([stop, over]),
+    onDegraded: ({ error }) => {
+      if (once) broken.abort(error);
+    },
+    beforeSwitch: async (_from, to) => {
+      while (!router.quiet || router.readableLength > 0 || settler.writableLength > 0)
+        await delay(QUIET_CHECK_MS, rights.revoked);
+      await options.onSwitch(to);
+    },
+  });
+  options.onLogFile(logFile);
+  const reader = Readable.from(
+    readQueue({
+      rights,
+      inFlight,
+      due,
+      sleep: new Sleep(options.nudge),
+      regime,
+      settle,
+      finished: once ? async (session) => !(await anythingDue(session, regime(), dueBefore)) : null,
+      logger,
+      signal: stop,
+    }),
+    { objectMode: true, highWaterMark: READ_AHEAD },
+  );
+
+  router.lanes.waysOf(regime());
+  const pumping = setInterval(() => router.lanes.pump(), 1_000);
+  try {
+    await pipeline(reader, logFile, router, settler, { signal: over });
+    return inFlight.size === 0;
+  } catch (error) {
+    if (over.aborted) throw over.reason;
+    if (stop.aborted) return false;
+    throw error;
+  } finally {
+    clearInterval(pumping);
+    stop.removeEventListener('abort', onStop);
+    ended.abort();
+    await feeder.ended();
+  }
+}

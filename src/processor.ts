@@ -1,0 +1,203 @@
+// The life around the data path: becomes the writer (local lock, then the queue's locks and an epoch), runs the pipeline,
+// puts a changed configuration in force, and stands by again when another process took over.
+//
+//   standing by ──▶ writer ──▶ stopped
+//        ▲             │ revoked
+//        └─────────────┘
+
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import type { Config, LogFileConfig } from './config/config.ts';
+import type { LoadedConfig } from './config/load.ts';
+import { formatProblem } from './config/problem.ts';
+import { watchConfig } from './config/watch.ts';
+import type { Regime } from './flow/batch.ts';
+import { type Summary, Tally } from './flow/tally.ts';
+import { delay } from './lib/delay.ts';
+import { codeOf, EXIT, messageOf, TailraceError } from './lib/errors.ts';
+import { createThrottle, type Logger } from './lib/logger.ts';
+import { createNudge } from './lib/nudge.ts';
+import { journalId } from './log-file/journal-id.ts';
+import { acquireLocalLock, type LocalLock } from './log-file/local-lock.ts';
+import type { LogFileStage } from './log-file/writer.ts';
+import { runPipeline } from './pipeline.ts';
+import { enforce } from './queue/regime.ts';
+import { Rights, type RightsOptions } from './queue/rights.ts';
+import { Session } from './queue/session.ts';
+
+const STANDBY_POLL_MS = 1_000;
+
+export interface ProcessorOptions {
+  /** Good, as loaded at the start. */
+  readonly loaded: LoadedConfig & { readonly config: Config };
+  readonly database: string | undefined;
+  readonly env: NodeJS.ProcessEnv;
+  readonly once: boolean;
+  readonly logger: Logger;
+  /** First signal: settle what is in flight and end. */
+  readonly stop: AbortSignal;
+}
+
+export interface Processor {
+  /** SIGHUP: opens the log file anew. */
+  reopen(): void;
+  /**
+   * Resolves with the counts when stopped, or when a `once` has handled everything.
+   *
+   * @throws {TailraceError} with `once`: 69 when the database or the log file cannot be used, 75 when another process
+   * holds the queue. Without it these are waited out.
+   */
+  run(): Promise<Summary>;
+}
+
+export function createProcessor(options: ProcessorOptions): Processor {
+  const { logger, stop, once } = options;
+  const tally = new Tally();
+  const nudge = createNudge();
+  const complain = createThrottle((fields, message) => logger.error(fields, message));
+  let config = options.loaded.config;
+  let logFile: LogFileStage | null = null;
+  let inForce: { readonly rights: Rights; regime: Regime } | null = null;
+  let lock: LocalLock | null = null;
+
+  const open = (): Promise<Session> => Session.open({ database: options.database, applicationName: 'tailrace' });
+
+  /** Tries until it gets something; a `once` gives up at the first failure. */
+  const persist = async <T>(attempt: () => Promise<T | null>, busy: string): Promise<T | null> => {
+    let said = false;
+    for (;;) {
+      try {
+        const got = await attempt();
+        if (got !== null) return got;
+        if (once) throw new TailraceError('BUSY', `${busy}; try again later`, { exitCode: EXIT.tryAgain });
+        if (!said) logger.info(`${busy}; standing by`);
+        said = true;
+      } catch (error) {
+        if (once || !(error instanceof TailraceError)) throw error;
+        complain({ error: error.message, code: error.code }, 'cannot start; trying again every second');
+      }
+      await delay(STANDBY_POLL_MS * (0.5 + Math.random()), stop);
+      if (stop.aborted) return null;
+    }
+  };
+
+  const takeLock = async (file: LogFileConfig | null): Promise<boolean> => {
+    await lock?.release();
+    lock = null;
+    if (file === null) return true;
+    lock = await persist(() => acquireLocalLock(file), `another tailrace process holds the lock of ${file.filename}`);
+    return lock !== null;
+  };
+
+  const journal = async (): Promise<RightsOptions['journal']> => {
+    if (lock === null) return { id: randomUUID(), at: `${hostname()}:` };
+    return { id: await journalId(lock.directory), at: `${hostname()}:${lock.directory}` };
+  };
+
+  /** Becomes the writer, or null when stopped while standing by. */
+  const enter = async (): Promise<Rights | null> => {
+    if (!(await takeLock(config.logFile))) return null;
+    const rightsOptions = {
+      open,
+      journal: await journal(),
+      markProcessed: () => config.onDelivered === 'mark_processed',
+      onWake: nudge.nudge,
+      logger,
+    };
+    const rights = await persist(() => Rights.acquire(rightsOptions), 'another tailrace process holds the queue');
+    for (const stranger of rights?.strangers ?? []) {
+      logger.warn(
+        { journal_at: stranger.journalAt, epoch: stranger.epoch },
+        'took over from a process that did not stop cleanly and kept its state elsewhere; events in flight then may stand in its file and in ours',
+      );
+    }
+    return rights;
+  };
+
+  /** One tenure as the writer. @returns false when another process took over. */
+  const tenure = async (rights: Rights): Promise<boolean> => {
+    let clean = false;
+    try {
+      const current = { rights, regime: await enforce(await rights.session(stop), config, rights.epoch) };
+      inForce = current;
+      logger.info(
+        { epoch: rights.epoch, generation: current.regime.generation, queue: rights.table.name },
+        'started as the writer of the queue',
+      );
+      clean = await runPipeline({
+        rights,
+        open,
+        regime: () => current.regime,
+        nudge,
+        once,
+        onSwitch: async (to) => {
+          if (await takeLock(to)) await rights.moveJournal(await journal(), stop);
+        },
+        onSettled: (items) => tally.add(items),
+        onLogFile: (stage) => {
+          logFile = stage;
+        },
+        logger,
+        stop,
+      });
+      return true;
+    } catch (error) {
+      if (stop.aborted) return true;
+      if (codeOf(error) !== 'REVOKED' || once) throw error;
+      logger.error({ error: messageOf(error) }, 'stopped writing');
+      return false;
+    } finally {
+      inForce = null;
+      logFile = null;
+      await rights.release(clean);
+    }
+  };
+
+  const onLoaded = async (loaded: LoadedConfig): Promise<void> => {
+    if (loaded.config === null) {
+      const problems = loaded.problems.map((problem) => formatProblem(loaded.file, problem));
+      logger.error({ problems }, 'the configuration file is broken; the last good one stays in force');
+      return;
+    }
+    config = loaded.config;
+    const current = inForce;
+    while (current !== null && current === inForce && !stop.aborted) {
+      try {
+        current.regime = await enforce(await current.rights.session(stop), config, current.rights.epoch);
+        nudge.nudge();
+        logger.info({ file: loaded.file, generation: current.regime.generation }, 'configuration loaded');
+        return;
+      } catch (error) {
+        if (!stop.aborted)
+          complain({ error: messageOf(error) }, 'cannot put the new configuration in force yet; trying again');
+        await delay(STANDBY_POLL_MS, stop);
+      }
+    }
+  };
+
+  return {
+    reopen: () => logFile?.reopen(),
+    async run() {
+      const watching = new AbortController();
+      const watched = once
+        ? Promise.resolve()
+        : watchConfig(options.loaded.file, {
+            signal: watching.signal,
+            env: options.env,
+            loaded: options.loaded,
+            onLoaded,
+          });
+      try {
+        while (!stop.aborted) {
+          const rights = await enter();
+          if (rights === null || (await tenure(rights))) break;
+        }
+        return tally.summary;
+      } finally {
+        watching.abort();
+        await watched;
+        await lock?.release();
+      }
+    },
+  };
+}

@@ -1,0 +1,130 @@
+// The pages behind the last id read. Under load each is one query; when there is nothing, or when rows stand in the way
+// that may not be fetched or are none of ours, it finds out which of these it is and steps on.
+
+import type { Config } from '../config/config.ts';
+import type { QueuedEvent } from '../event/event.ts';
+import { MAX_BATCH_EVENTS } from '../flow/batch.ts';
+import type { Gaps } from './gaps.ts';
+import { excludedKinds, toEvents } from './rows.ts';
+import type { Session } from './session.ts';
+import { boundsSql, EXCLUDED_SQL, MIN_ID, pageSql, peekSql } from './sql/read.ts';
+import { alignDown, compareWindow, Span } from './sweep.ts';
+import type { QueueTable } from './table.ts';
+
+/** Ids looked at by one page: bounds what is scanned where rows are not ours. */
+const WINDOW = 1n << 17n;
+/** Foreign rows behind the last of ours that are looked at again with each poll, in case ours come in between late. */
+const LOOK_BACK = 4_096n;
+/** Before this many ids below the table's end at the start, missing ids are history, not late commits. */
+const GAPS_BEFORE_START = 10_000n;
+
+export interface PagePosition {
+  /** The last id read and taken downstream; null = nothing read yet. */
+  after: string | null;
+  /** Ids from here on count as gaps when they are missing. */
+  gapsFrom: bigint | null;
+}
+
+export interface Page {
+  readonly events: readonly QueuedEvent[];
+  /** [id, octets] of rows above max_event_bytes. */
+  readonly tooLarge: readonly (readonly [string, number])[];
+  /** The position once the page has been taken downstream. */
+  readonly after: string;
+}
+
+/** Reads the next page; null = nothing new. */
+export async function nextPage(
+  session: Session,
+  table: QueueTable,
+  position: PagePosition,
+  config: Config,
+  gaps: Gaps,
+): Promise<Page | null> {
+  if (position.after === null) return firstPage(session, table, position, config);
+  const after = BigInt(position.after);
+  const upTo = (after + WINDOW).toString();
+  const rows = await session.page(pageSql(table), [position.after, upTo, config.maxEventBytes], MAX_BATCH_EVENTS + 1);
+  if (rows.length > 0) {
+    const events = toEvents(rows, table);
+    noteGaps(position, after, events, gaps);
+    return { events, tooLarge: [], after: events.at(-1)?.id ?? position.after };
+  }
+  return (
+    (await stepOverLarge(session, table, position.after, upTo, config)) ?? stepOverForeign(session, table, after, upTo)
+  );
+}
+
+/** Where reading begins: before the lowest id, and past what was settled before, which is skimmed without its text. */
+async function firstPage(
+  session: Session,
+  table: QueueTable,
+  position: PagePosition,
+  config: Config,
+): Promise<Page | null> {
+  const [bounds] = await session.query(boundsSql(table), [MIN_ID]);
+  const [first, last] = bounds ?? [];
+  if (first == null || last == null) return null;
+  position.gapsFrom = BigInt(last) - GAPS_BEFORE_START;
+  const after = await skim(session, table, BigInt(first), BigInt(last), config);
+  return { events: [], tooLarge: [], after: (after - 1n).toString() };
+}
+
+/** The first id in a window that holds anything unsettled; the end of the table if none does. */
+async function skim(session: Session, table: QueueTable, first: bigint, last: bigint, config: Config): Promise<bigint> {
+  const kinds = excludedKinds(config.logFile !== null);
+  const span = new Span();
+  let at = first;
+  while (at <= last) {
+    const end = alignDown(at) + span.value;
+    const settled = await session.query(EXCLUDED_SQL, [at.toString(), (end - 1n).toString()]);
+    if (settled.length === 0) return at;
+    const started = performance.now();
+    const { fresh } = await compareWindow(session, table, alignDown(at), end, kinds);
+    const next = fresh.find((id) => BigInt(id) >= at);
+    if (next !== undefined) return BigInt(next);
+    span.learn(performance.now() - started);
+    at = end;
+  }
+  return last + 1n;
+}
+
+async function stepOverLarge(
+  session: Session,
+  table: QueueTable,
+  after: string,
+  upTo: string,
+  config: Config,
+): Promise<Page | null> {
+  const peeked = await session.query(peekSql(table), [after, upTo], `peek ${table.revision}`);
+  const tooLarge: [string, number][] = [];
+  for (const [id, bytes] of peeked) {
+    if (Number(bytes) <= config.maxEventBytes) break;
+    tooLarge.push([String(id), Number(bytes)]);
+  }
+  const last = tooLarge.at(-1);
+  return last ? { events: [], tooLarge, after: last[0] } : null;
+}
+
+/** Nothing of ours in the window: steps over it when the table goes on behind it, or keeps a short look-back. */
+async function stepOverForeign(session: Session, table: QueueTable, after: bigint, upTo: string): Promise<Page | null> {
+  const [bounds] = await session.query(boundsSql(table), [after.toString()], `bounds ${table.revision}`);
+  const [next, last] = bounds ?? [];
+  if (next == null || last == null) return null;
+  const behind = BigInt(next) > BigInt(upTo) ? BigInt(next) - 1n : after;
+  const end = BigInt(last) - LOOK_BACK;
+  const step = behind > after ? behind : end < BigInt(upTo) ? end : BigInt(upTo);
+  return step > after ? { events: [], tooLarge: [], after: step.toString() } : null;
+}
+
+function noteGaps(position: PagePosition, after: bigint, events: readonly QueuedEvent[], gaps: Gaps): void {
+  const now = performance.now();
+  let previous = after;
+  for (const { id } of events) {
+    const current = BigInt(id);
+    if (current !== previous + 1n && position.gapsFrom !== null && previous >= position.gapsFrom) {
+      gaps.addBetween(previous.toString(), id, now);
+    }
+    previous = current;
+  }
+}

@@ -1,0 +1,229 @@
+// The right to write: advisory locks on the reading connection say that we may, an epoch row says that nobody came
+// after us. Both are held beside the local lock on the log file, which is taken first (QUEUE A2).
+//
+//   acquired ──▶ held ──▶ in doubt (connection lost: nothing is read or sent) ──▶ held again, same epoch
+//                                                                             └─▶ revoked: another process took over
+
+import { delay } from '../lib/delay.ts';
+import { EXIT, messageOf, TailraceError } from '../lib/errors.ts';
+import { createThrottle, type Logger } from '../lib/logger.ts';
+import { checkSchema, QUEUE_TABLE } from './schema.ts';
+import type { Session } from './session.ts';
+import {
+  ENTER_SQL,
+  LEAVE_SQL,
+  LOCK_SLOTS_SQL,
+  MOVE_JOURNAL_SQL,
+  REVOKE_SQL,
+  STILL_OURS_SQL,
+  TIDY_WRITERS_SQL,
+} from './sql/rights.ts';
+import { type QueueTable, readQueueTable } from './table.ts';
+
+/** Slot = (id >> 10) & 63. One process owns them all until `--shard` divides them. */
+const SLOTS: readonly number[] = Array.from({ length: 64 }, (_, slot) => slot);
+/** A lock that is taken, or a database that is down, is tried again after this, with jitter. */
+const TRY_AGAIN_MS = 1_000;
+
+export interface RightsOptions {
+  readonly open: () => Promise<Session>;
+  /** Which journal holds what is in flight, and where: recovery of the next owner looks there. */
+  readonly journal: { readonly id: string; readonly at: string };
+  readonly markProcessed: () => boolean;
+  readonly onWake: () => void;
+  readonly logger: Logger;
+}
+
+/** An epoch that was not left clean, as the next owner finds it. */
+export interface Predecessor {
+  readonly epoch: string;
+  readonly journal: string;
+  readonly journalAt: string;
+}
+
+export class Rights {
+  readonly #options: RightsOptions;
+  readonly #revoked = new AbortController();
+  readonly epoch: string;
+  /** Epochs that ended unclean and not beside our journal: what was in flight then may stand in their file too. */
+  readonly strangers: readonly Predecessor[];
+  #session: Session;
+  #table: QueueTable;
+  #again: Promise<void> | null = null;
+  #closed = false;
+
+  private constructor(
+    options: RightsOptions,
+    session: Session,
+    table: QueueTable,
+    epoch: string,
+    strangers: readonly Predecessor[],
+  ) {
+    this.#options = options;
+    this.#session = session;
+    this.#table = table;
+    this.epoch = epoch;
+    this.strangers = strangers;
+    this.#watch(session);
+  }
+
+  /**
+   * Tries once to become the writer.
+   *
+   * @returns null when another process holds the queue.
+   * @throws {TailraceError} `DATABASE_UNAVAILABLE`, those of `checkSchema` and `readQueueTable`.
+   */
+  static async acquire(options: RightsOptions): Promise<Rights | null> {
+    const session = await options.open();
+    try {
+      const table = await readQueueTable(session, QUEUE_TABLE, options.markProcessed());
+      await checkSchema(session, table.oid);
+      await assertWritable(session);
+      if (!(await lockSlots(session, table))) {
+        await session.close();
+        return null;
+      }
+      const revoked = await session.query(REVOKE_SQL, [SLOTS]);
+      const [entered] = await session.query(ENTER_SQL, [SLOTS, options.journal.id, options.journal.at]);
+      const epoch = String(entered?.[0]);
+      await session.query(TIDY_WRITERS_SQL, [epoch]);
+      const strangers = revoked
+        .filter(([, clean, journal]) => clean !== 't' && journal !== options.journal.id)
+        .map(([old, , journal, journalAt]) => ({
+          epoch: String(old),
+          journal: String(journal),
+          journalAt: String(journalAt),
+        }));
+      await session.listen('tailrace', options.onWake);
+      return new Rights(options, session, table, epoch, strangers);
+    } catch (error) {
+      await session.close();
+      throw error;
+    }
+  }
+
+  /** The queue table as last read from the catalog. */
+  get table(): QueueTable {
+    return this.#table;
+  }
+
+  /** True while the locks are known to be ours: only then may anything be sent. */
+  get held(): boolean {
+    return !this.#session.lost.aborted && this.#again === null && !this.revoked.aborted;
+  }
+
+  /** Aborts when another process has taken over. */
+  get revoked(): AbortSignal {
+    return this.#revoked.signal;
+  }
+
+  /**
+   * The reading session; waits while the right to write is in doubt.
+   *
+   * @throws {TailraceError} `REVOKED`, or the signal's reason.
+   */
+  async session(signal: AbortSignal): Promise<Session> {
+    while (!this.held) {
+      signal.throwIfAborted();
+      this.revoked.throwIfAborted();
+      await delay(20, signal);
+    }
+    return this.#session;
+  }
+
+  /** Reads the catalog again. @returns true when the table's shape has changed. */
+  async refreshTable(session: Session): Promise<boolean> {
+    const table = await readQueueTable(session, QUEUE_TABLE, this.#options.markProcessed());
+    if (table.revision === this.#table.revision) return false;
+    this.#table = table;
+    return true;
+  }
+
+  /** Records where what is in flight is written down from now on. */
+  async moveJournal(journal: RightsOptions['journal'], signal: AbortSignal): Promise<void> {
+    const session = await this.session(signal);
+    await session.query(MOVE_JOURNAL_SQL, [this.epoch, journal.id, journal.at]);
+  }
+
+  /**
+   * Gives the right back.
+   *
+   * @param clean nothing is in flight: the next owner has nothing to recover.
+   */
+  async release(clean: boolean): Promise<void> {
+    this.#closed = true;
+    if (clean && this.held) await this.#session.query(LEAVE_SQL, [this.epoch]).catch(() => undefined);
+    await this.#session.close();
+    await this.#again;
+  }
+
+  #watch(session: Session): void {
+    const onLost = (): void => {
+      if (this.#closed || this.revoked.aborted) return;
+      this.#again = this.#regain().finally(() => {
+        this.#again = null;
+      });
+    };
+    session.lost.addEventListener('abort', onLost, { once: true });
+  }
+
+  /** Reconnects and locks again; under the same epoch there is nothing to recover. */
+  async #regain(): Promise<void> {
+    const { logger, open, onWake } = this.#options;
+    const warn = createThrottle((fields, message) => logger.error(fields, message));
+    logger.warn(
+      { error: messageOf(this.#session.lost.reason) },
+      'lost the connection to PostgreSQL; nothing is read or sent until it is back',
+    );
+    while (!this.#closed) {
+      try {
+        const session = await open();
+        try {
+          await assertWritable(session);
+          const [ours] = await session.query(STILL_OURS_SQL, [this.epoch]);
+          if (ours?.[0] !== 't')
+            throw new TailraceError('REVOKED', 'another tailrace process has taken over this queue', {
+              exitCode: EXIT.tryAgain,
+            });
+          if (await lockSlots(session, this.#table)) {
+            await session.listen('tailrace', onWake);
+            this.#session = session;
+            await this.refreshTable(session);
+            this.#watch(session);
+            logger.info('connected to PostgreSQL again, still the writer');
+            return;
+          }
+          await session.close();
+        } catch (error) {
+          await session.close();
+          throw error;
+        }
+      } catch (error) {
+        if (error instanceof TailraceError && error.code === 'REVOKED') return this.#revoked.abort(error);
+        warn({ error: messageOf(error) }, 'cannot get back to PostgreSQL; trying again every second');
+      }
+      await delay(TRY_AGAIN_MS * (0.2 + 0.8 * Math.random()), this.revoked);
+    }
+  }
+}
+
+async function lockSlots(session: Session, table: QueueTable): Promise<boolean> {
+  const [got] = await session.query(LOCK_SLOTS_SQL, [table.oid, SLOTS]);
+  if (got?.[0] === 't') return true;
+  await session.query('SELECT pg_advisory_unlock_all()');
+  return false;
+}
+
+/** A standby server, or one set read-only, must be noticed before anything is logged (FAULTS B4). */
+async function assertWritable(session: Session): Promise<void> {
+  const [state] = await session.query(`SELECT current_setting('transaction_read_only')`);
+  if (state?.[0] === 'off') return;
+  await session.close();
+  throw new TailraceError(
+    'DATABASE_UNAVAILABLE',
+    'this PostgreSQL server is read-only (a standby, or default_transaction_read_only); point tailrace to the primary',
+    {
+      exitCode: EXIT.unavailable,
+    },
+  );
+}

@@ -1,0 +1,132 @@
+// Fetches rows by id and filters what any read path found: the one door into the data path. Sizes are asked before
+// text is fetched, so that memory is bounded whatever stands in the table.
+
+import type { QueuedEvent } from '../event/event.ts';
+import { type BatchEvent, MAX_BATCH_BYTES, MAX_BATCH_EVENTS } from '../flow/batch.ts';
+import { FRESH, type Standing } from '../flow/standing.ts';
+import { idsOfBits } from '../lib/id-set.ts';
+import type { Ask, InFlight } from './in-flight.ts';
+import { numbers, type RawRow, type Session } from './session.ts';
+import { EXCLUDED_SQL, rowsSql, sizesSql } from './sql/read.ts';
+import { readStandings } from './standings.ts';
+import type { QueueTable } from './table.ts';
+
+/** Ids whose rows were looked for, sorted by what was found. */
+export interface Found {
+  /** Chunks of at most 2,000 ids and 4 MiB, to be fetched one at a time. */
+  readonly chunks: readonly (readonly string[])[];
+  /** [id, octets] of rows above the limit. */
+  readonly tooLarge: readonly (readonly [string, number])[];
+  /** No row (of ours) has this id. */
+  readonly missing: readonly string[];
+}
+
+/** Asks which of the ids are there and how large they are. */
+export async function findRows(
+  session: Session,
+  table: QueueTable,
+  ids: readonly string[],
+  maxEventBytes: number,
+): Promise<Found> {
+  const sizes = new Map(
+    (await session.query(sizesSql(table), [numbers(ids)], `sizes ${table.revision}`)).map(([id, bytes]) => [
+      String(id),
+      Number(bytes),
+    ]),
+  );
+  const chunks: string[][] = [];
+  const tooLarge: [string, number][] = [];
+  let chunk: string[] = [];
+  let chunkBytes = 0;
+  for (const [id, bytes] of sizes) {
+    if (bytes > maxEventBytes) {
+      tooLarge.push([id, bytes]);
+      continue;
+    }
+    if (chunk.length > 0 && (chunk.length >= MAX_BATCH_EVENTS || chunkBytes + bytes > MAX_BATCH_BYTES)) {
+      chunks.push(chunk);
+      chunk = [];
+      chunkBytes = 0;
+    }
+    chunk.push(id);
+    chunkBytes += bytes;
+  }
+  if (chunk.length > 0) chunks.push(chunk);
+  return { chunks, tooLarge, missing: ids.filter((id) => !sizes.has(id)) };
+}
+
+/** Fetches the rows of one chunk. */
+export async function fetchRows(session: Session, table: QueueTable, ids: readonly string[]): Promise<QueuedEvent[]> {
+  return toEvents(await session.query(rowsSql(table), [numbers(ids)], `rows ${table.revision}`), table);
+}
+
+/** Rows of `pageSql` or `rowsSql`: octets first, then the columns of the shape. */
+export function toEvents(rows: readonly RawRow[], table: QueueTable): QueuedEvent[] {
+  const { shape } = table;
+  const events: QueuedEvent[] = new Array(rows.length);
+  for (let at = 0; at < rows.length; at += 1) {
+    const row = rows[at] as (string | null)[];
+    const bytes = Number(row.shift());
+    events[at] = { id: row[shape.idAt] as string, shape, values: row, bytes };
+  }
+  return events;
+}
+
+/** Ledger kinds that keep an event from being read as new: with its line, or parked unread; without a log file, settled. */
+export const excludedKinds = (hasLogFile: boolean): readonly string[] => (hasLogFile ? ['L', 'X'] : ['L', 'X', 'S']);
+
+export interface Admitted {
+  readonly events: BatchEvent[];
+  /** How many were left out since the ledger excludes them. */
+  readonly excluded: number;
+}
+
+/**
+ * The one filter of every path that reads new events: not in flight, not settled since the query was sent, not excluded
+ * by the ledger as asked now, after the rows arrived. What passes is in flight from here on.
+ *
+ * @param events in the order of their ids.
+ * @param ask opened before the query that found them was sent.
+ */
+export async function admitNew(
+  session: Session,
+  events: readonly QueuedEvent[],
+  ask: Ask,
+  inFlight: InFlight,
+  hasLogFile: boolean,
+): Promise<Admitted> {
+  const first = events[0];
+  const last = events.at(-1);
+  if (!first || !last) return { events: [], excluded: 0 };
+  const excluded = new Set<string>();
+  const unlogged = new Set<string>();
+  for (const [kind, block, bits] of await session.query(EXCLUDED_SQL, [first.id, last.id], 'excluded')) {
+    // With a log file, what was settled without one still needs its line, and nothing else.
+    const target = kind === 'S' && hasLogFile ? unlogged : excluded;
+    for (const id of idsOfBits(String(block), String(bits))) target.add(id);
+  }
+  const fresh = events.filter(({ id }) => !ask.seen(id) && !excluded.has(id) && !unlogged.has(id));
+  const admitted = fresh.map((event) => toBatchEvent(event, FRESH, false));
+  for (const { id } of fresh) inFlight.add(id);
+  if (unlogged.size > 0) {
+    const late = events.filter(({ id }) => unlogged.has(id) && !excluded.has(id) && !ask.seen(id));
+    const standings = await readStandings(
+      session,
+      late.map(({ id }) => id),
+    );
+    for (const event of late) {
+      const standing = standings.get(event.id);
+      if (!standing || standing.logged || ask.seen(event.id)) continue;
+      inFlight.add(event.id);
+      admitted.push(toBatchEvent(event, standing, true));
+    }
+  }
+  return { events: admitted, excluded: excluded.size };
+}
+
+export const toBatchEvent = (event: QueuedEvent, standing: Standing, logOnly: boolean): BatchEvent => ({
+  event,
+  stored: standing,
+  standing,
+  logOnly,
+});

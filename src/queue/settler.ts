@@ -1,0 +1,203 @@
+// The last stage: commits in PostgreSQL what became of events, one settlement after the other on a connection of its
+// own, each under our epoch. It never gives up on a settlement: a lost connection, a lock or a full disk of the server
+// is waited out, and a COMMIT whose answer was lost is recognised by its sequence number. While it waits nothing is
+// settled, so the stages before it fill up and stop. Settlements that queue up meanwhile are committed together.
+
+import { Writable } from 'node:stream';
+import type { Settled, Settlement } from '../flow/settlement.ts';
+import { FRESH } from '../flow/standing.ts';
+import { delay } from '../lib/delay.ts';
+import { codeOf, EXIT, messageOf, TailraceError } from '../lib/errors.ts';
+import { createThrottle, type Logger } from '../lib/logger.ts';
+import { type Bits, type Changes, changesOf, compose } from './changes.ts';
+import type { InFlight } from './in-flight.ts';
+import { isConnectionLoss, numbers, type Session } from './session.ts';
+import {
+  CLEAR_BITS_SQL,
+  deleteSql,
+  FAIL_SQL,
+  FENCE_SQL,
+  FENCE_STATE_SQL,
+  markSql,
+  SET_BITS_SQL,
+  settleGoneSql,
+  TIDY_SQL,
+  UNFAIL_SQL,
+} from './sql/settle.ts';
+import type { QueueTable } from './table.ts';
+
+/** Settlements taken before the router is held back. */
+const HIGH_WATER_MARK = 8;
+/** Most events of one transaction. */
+const MAX_MERGED_EVENTS = 20_000;
+const RETRY_MS = { first: 100, most: 5_000 };
+const TIDY_INTERVAL_MS = 60_000;
+
+export interface SettlerOptions {
+  readonly epoch: string;
+  readonly table: () => QueueTable;
+  /** Opens a session; called again after each loss. */
+  readonly open: () => Promise<Session>;
+  readonly inFlight: InFlight;
+  /** Called after COMMIT, in order. */
+  readonly onSettled: (items: readonly Settled[]) => void;
+  readonly logger: Logger;
+  /** Ends the waiting for a database that does not come back; what is unsettled stays so. */
+  readonly signal: AbortSignal;
+}
+
+export class Settler extends Writable {
+  readonly #options: SettlerOptions;
+  readonly #warn: ReturnType<typeof createThrottle>;
+  #session: Session | null = null;
+  #seq = 0n;
+  #tidiedMs = performance.now();
+
+  constructor(options: SettlerOptions) {
+    super({ objectMode: true, highWaterMark: HIGH_WATER_MARK });
+    this.#options = options;
+    this.#warn = createThrottle((fields, message) => options.logger.error(fields, message));
+  }
+
+  override _write(settlement: Settlement, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
+    this.#settleAll([settlement]).then(() => callback(), callback);
+  }
+
+  override _writev(chunks: { chunk: Settlement }[], callback: (error?: Error | null) => void): void {
+    this.#settleAll(chunks.map(({ chunk }) => chunk)).then(() => callback(), callback);
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    Promise.resolve(this.#session?.close()).then(
+      () => callback(error),
+      () => callback(error),
+    );
+  }
+
+  async #settleAll(settlements: readonly Settlement[]): Promise<void> {
+    for (const merged of merge(settlements)) {
+      await this.#settle(merged);
+      this.#options.onSettled(merged.items);
+      for (const { id, inFlight } of merged.items) if (!inFlight) this.#options.inFlight.release(id);
+    }
+    if (performance.now() - this.#tidiedMs > TIDY_INTERVAL_MS) await this.#tidy();
+  }
+
+  /** @throws {TailraceError} `REVOKED` when another process has taken over; nothing was settled then. */
+  async #settle(settlement: Settlement): Promise<void> {
+    this.#seq += 1n;
+    const seq = this.#seq.toString();
+    for (let waitMs = RETRY_MS.first; ; waitMs = Math.min(waitMs * 2, RETRY_MS.most)) {
+      try {
+        if (!this.#session || this.#session.lost.aborted) this.#session = await this.#options.open();
+        return await this.#commit(this.#session, seq, settlement);
+      } catch (error) {
+        if (codeOf(error) === 'REVOKED') throw error;
+        if (isConnectionLoss(error)) await this.#session?.close();
+        this.#warn(
+          { error: messageOf(error), code: codeOf(error), events: settlement.items.length },
+          'cannot settle events in PostgreSQL; nothing is lost, trying again until it works',
+        );
+        await delay(waitMs, this.#options.signal);
+        if (this.#options.signal.aborted) throw error;
+      }
+    }
+  }
+
+  async #commit(session: Session, seq: string, { items, onDelivered }: Settlement): Promise<void> {
+    const { epoch } = this.#options;
+    const table = this.#options.table();
+    if (onDelivered === 'delete' && items.every(({ from, to }) => to === null && from === FRESH)) {
+      const ids = numbers(items.map(({ id }) => id));
+      const [fenced] = await session.query(settleGoneSql(table), [epoch, seq, ids], `settle_gone ${table.revision}`);
+      if (fenced?.[0] !== '1') await this.#assertSettled(session, seq);
+      return;
+    }
+    await session.query('BEGIN');
+    try {
+      if ((await session.query(FENCE_SQL, [epoch, seq], 'fence')).length === 0) {
+        await this.#assertSettled(session, seq);
+        await session.query('ROLLBACK');
+        return;
+      }
+      await apply(session, table, changesOf(items), onDelivered);
+      await session.query('COMMIT');
+    } catch (error) {
+      if (!session.lost.aborted) await session.query('ROLLBACK').catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** The fence let nothing through: either this very settlement was committed before, or our epoch is over. */
+  async #assertSettled(session: Session, seq: string): Promise<void> {
+    const [state] = await session.query(FENCE_STATE_SQL, [this.#options.epoch]);
+    if (state && BigInt(state[1] ?? 0) >= BigInt(seq)) return;
+    throw new TailraceError('REVOKED', 'another tailrace process has taken over this queue', {
+      exitCode: EXIT.tryAgain,
+    });
+  }
+
+  async #tidy(): Promise<void> {
+    this.#tidiedMs = performance.now();
+    await this.#session
+      ?.query(TIDY_SQL)
+      .catch((error) => this.#warn({ error: messageOf(error) }, 'cannot tidy the ledger'));
+  }
+}
+
+async function apply(
+  session: Session,
+  table: QueueTable,
+  changes: Changes,
+  onDelivered: Settlement['onDelivered'],
+): Promise<void> {
+  const { gone, set, clear, fail, unfail } = changes;
+  if (gone.length > 0)
+    await session.query(
+      onDelivered === 'delete' ? deleteSql(table) : markSql(table),
+      [numbers(gone)],
+      `${onDelivered} ${table.revision}`,
+    );
+  if (set.ids.length > 0) await session.query(SET_BITS_SQL, bitArrays(set), 'set_bits');
+  if (clear.ids.length > 0) await session.query(CLEAR_BITS_SQL, bitArrays(clear), 'clear_bits');
+  if (fail.ids.length > 0) {
+    const { destinations, ids, parked, generations, attempts, waitsMs, errors } = fail;
+    await session.query(
+      FAIL_SQL,
+      [numbers(destinations), numbers(ids), parked, numbers(generations), numbers(attempts), numbers(waitsMs), errors],
+      'fail',
+    );
+  }
+  if (unfail.ids.length > 0)
+    await session.query(UNFAIL_SQL, [numbers(unfail.destinations), numbers(unfail.ids)], 'unfail');
+}
+
+const bitArrays = ({ kinds, destinations, generations, ids }: Bits): unknown[] => [
+  `{${kinds.join(',')}}`,
+  numbers(destinations),
+  numbers(generations),
+  numbers(ids),
+];
+
+/** Puts settlements into as few transactions as may be, each id once in each. */
+function merge(settlements: readonly Settlement[]): Settlement[] {
+  const [first, second] = settlements;
+  if (first && !second) return [first];
+  const merged: Settlement[] = [];
+  let items = new Map<string, Settled>();
+  let onDelivered = first?.onDelivered ?? 'delete';
+  const flush = (): void => {
+    if (items.size > 0) merged.push({ onDelivered, items: [...items.values()] });
+    items = new Map();
+  };
+  for (const settlement of settlements) {
+    if (settlement.onDelivered !== onDelivered || items.size + settlement.items.length > MAX_MERGED_EVENTS) flush();
+    onDelivered = settlement.onDelivered;
+    for (const item of settlement.items) {
+      const earlier = items.get(item.id);
+      items.set(item.id, earlier ? compose(earlier, item) : item);
+    }
+  }
+  flush();
+  return merged;
+}

@@ -1,0 +1,40 @@
+// The statements behind `status`.
+
+import type { QueueTable } from '../table.ts';
+
+/**
+ * One row a destination: key, paused, waiting, retrying, parked, oldest event id, last error, seconds to the next
+ * attempt. Destination 0 stands for events parked before they were read (too large).
+ */
+export const DESTINATIONS_SQL = `
+SELECT t.destination_id, t.key, t.paused,
+  coalesce((SELECT sum(bit_count(ids)) FROM tailrace.ledger WHERE kind = 'w' AND destination_id = t.destination_id), 0),
+  (SELECT count(*) FROM tailrace.pending p WHERE p.destination_id = t.destination_id AND NOT parked),
+  (SELECT count(*) FROM tailrace.pending p WHERE p.destination_id = t.destination_id AND parked),
+  least((SELECT min(event_id) FROM tailrace.pending p WHERE p.destination_id = t.destination_id),
+        (SELECT (block << 10) + position('1' IN ids::text) - 1 FROM tailrace.ledger
+         WHERE kind = 'w' AND destination_id = t.destination_id AND ids <> repeat('0', 1024)::bit(1024) ORDER BY block LIMIT 1)),
+  (SELECT last_error FROM tailrace.pending p WHERE p.destination_id = t.destination_id AND NOT parked
+   ORDER BY generation DESC, next_attempt_at DESC LIMIT 1),
+  (SELECT extract(epoch FROM min(next_attempt_at) - now()) FROM tailrace.pending p WHERE p.destination_id = t.destination_id AND NOT parked)
+FROM (SELECT destination_id, key, paused FROM tailrace.destination UNION ALL SELECT 0, '(too large)', false) t ORDER BY t.destination_id`;
+
+export const LEFT_SQL = `SELECT coalesce(sum(bit_count(ids)), 0) FROM tailrace.ledger WHERE kind = 'l'`;
+
+/** The newest writer that was not replaced: epoch, seconds since it started, stopped cleanly, place of its journal. */
+export const WRITER_SQL = `
+SELECT epoch, extract(epoch FROM now() - started_at), clean, journal_at FROM tailrace.writer WHERE NOT revoked ORDER BY epoch DESC LIMIT 1`;
+
+/** Rows in the queue that are ours: exact up to $1, so that a status never scans ten million rows. */
+export const queuedSql = (table: QueueTable): string =>
+  `SELECT count(*) FROM (SELECT FROM ${table.name} WHERE true${table.ours} LIMIT $1) q`;
+
+/** Seconds since the event_time of the events $1: id, seconds. */
+export const agesSql = (table: QueueTable): string =>
+  table.shape.eventTimeAt < 0
+    ? `SELECT id, NULL FROM ${table.name} WHERE id = ANY($1::int8[])`
+    : `SELECT id, extract(epoch FROM now()) - event_time FROM ${table.name} WHERE id = ANY($1::int8[])`;
+
+/** Id of the first row of ours. */
+export const oldestSql = (table: QueueTable): string =>
+  `SELECT id FROM ${table.name} WHERE true${table.ours} ORDER BY id LIMIT 1`;

@@ -1,0 +1,94 @@
+// What `tailrace status` says, read from PostgreSQL alone: it works whether a processor runs or not.
+
+import { checkSchema, QUEUE_TABLE } from './schema.ts';
+import { numbers, type Session } from './session.ts';
+import { agesSql, DESTINATIONS_SQL, LEFT_SQL, oldestSql, queuedSql, WRITER_SQL } from './sql/status.ts';
+import { readQueueTable } from './table.ts';
+
+/** Counting more rows than this would cost seconds; `queued` then says "at least". */
+const MAX_COUNTED = 1_000_000;
+
+export interface DestinationStatus {
+  readonly destination: string;
+  readonly state: 'ok' | 'retrying' | 'paused';
+  readonly waiting: number;
+  readonly retrying: number;
+  readonly parked: number;
+  /** Age of its oldest undelivered event by event_time; null = none, or the event bears no time. */
+  readonly oldest_seconds: number | null;
+  /** Seconds to the next attempt of an event that failed; negative = due since. null = none failed. */
+  readonly next_attempt_seconds: number | null;
+  readonly last_error: string | null;
+}
+
+export interface Status {
+  /** The process that last took the queue over, and whether it stopped cleanly since; null = none yet. */
+  readonly writer: {
+    readonly epoch: string;
+    readonly started_seconds: number;
+    readonly stopped: boolean;
+    readonly journal_at: string;
+  } | null;
+  readonly queued: number;
+  /** There are more than `queued` rows; they were not counted further. */
+  readonly queued_is_minimum: boolean;
+  readonly left: number;
+  /** Age of the first row in the queue. */
+  readonly oldest_seconds: number | null;
+  readonly destinations: readonly DestinationStatus[];
+}
+
+/** @throws {TailraceError} those of `readQueueTable` and `checkSchema`. */
+export async function readStatus(session: Session): Promise<Status> {
+  const table = await readQueueTable(session, QUEUE_TABLE, false);
+  await checkSchema(session, table.oid);
+  const rows = await session.query(DESTINATIONS_SQL);
+  const [left] = await session.query(LEFT_SQL);
+  const [writer] = await session.query(WRITER_SQL);
+  const [queued] = await session.query(queuedSql(table), [MAX_COUNTED + 1]);
+  const [oldest] = await session.query(oldestSql(table));
+  const wanted = [...rows.map((row) => row[6]), oldest?.[0]].filter((id) => id != null);
+  const ages = new Map(
+    (await session.query(agesSql(table), [numbers(wanted.map(String))])).map(([id, age]) => [id, age]),
+  );
+  const ageOf = (id: string | null | undefined): number | null =>
+    roundedOrNull(id == null ? null : (ages.get(id) ?? null));
+  const counted = Number(queued?.[0]);
+  return {
+    writer: writer
+      ? {
+          epoch: String(writer[0]),
+          started_seconds: Math.round(Number(writer[1])),
+          stopped: writer[2] === 't',
+          journal_at: String(writer[3]),
+        }
+      : null,
+    queued: Math.min(counted, MAX_COUNTED),
+    queued_is_minimum: counted > MAX_COUNTED,
+    left: Number(left?.[0]),
+    oldest_seconds: ageOf(oldest?.[0]),
+    destinations: rows
+      .map(toDestination)
+      .filter(({ id, status }) => id !== '0' || status.parked > 0)
+      .map(({ status }) => status),
+  };
+
+  function toDestination(row: readonly (string | null)[]): { id: string; status: DestinationStatus } {
+    const [id, key, paused, waiting, retrying, parked, oldestId, lastError, next] = row;
+    return {
+      id: String(id),
+      status: {
+        destination: String(key),
+        state: paused === 't' ? 'paused' : Number(retrying) > 0 ? 'retrying' : 'ok',
+        waiting: Number(waiting),
+        retrying: Number(retrying),
+        parked: Number(parked),
+        oldest_seconds: ageOf(oldestId),
+        next_attempt_seconds: roundedOrNull(next ?? null),
+        last_error: lastError ?? null,
+      },
+    };
+  }
+}
+
+const roundedOrNull = (text: string | null): number | null => (text === null ? null : Math.round(Number(text)));

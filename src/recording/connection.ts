@@ -1,0 +1,54 @@
+// The connection that recording inserts on. Knows which of PostgreSQL's errors speak of the server and not of an event.
+
+import pg from 'pg';
+import { EXIT, messageOf, TailraceError } from '../lib/errors.ts';
+import type { QueryClient } from './queue-table.ts';
+
+const CONNECT_TIMEOUT_MS = 10_000;
+
+/** SQLSTATE classes: connection, insufficient resources, operator intervention, system error. */
+const SERVER_TROUBLE = /^(?:08|53|57|58)/;
+
+export interface RecordingConnection extends QueryClient, AsyncDisposable {}
+
+/**
+ * Connects to the database of the queue table.
+ *
+ * @param database a connection URL; undefined: libpq's `PG*` variables.
+ * @returns a client whose queries throw a TailraceError `DATABASE_UNAVAILABLE` when the server is gone or in trouble, else pg's own error.
+ * @throws {TailraceError} `DATABASE_UNAVAILABLE`.
+ */
+export async function openRecordingConnection(database: string | undefined): Promise<RecordingConnection> {
+  const client = new pg.Client({
+    ...(database === undefined ? {} : { connectionString: database }),
+    application_name: 'tailrace record',
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    keepAlive: true,
+  });
+  client.on('error', () => {}); // the query under way, or the next one, fails with it
+  try {
+    await client.connect();
+  } catch (cause) {
+    throw unavailable(cause);
+  }
+  return {
+    async query(sql, params) {
+      try {
+        return await client.query<Record<string, unknown>>(sql, params);
+      } catch (cause) {
+        const isAnswer = cause instanceof pg.DatabaseError && !SERVER_TROUBLE.test(cause.code ?? '');
+        throw isAnswer ? cause : unavailable(cause);
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      await client.end().catch(() => {});
+    },
+  };
+}
+
+function unavailable(cause: unknown): TailraceError {
+  return new TailraceError('DATABASE_UNAVAILABLE', `the database is not available: ${messageOf(cause)}`, {
+    exitCode: EXIT.unavailable,
+    cause,
+  });
+}

@@ -1,0 +1,20 @@
+// What the readers of recording hand on: one event as JSON text with the place it came from. Nothing is parsed here, so
+// that numbers keep their digits and a rejected event can be kept exactly as it came.
+
+/** The longest event that is read, in bytes; a longer one is rejected without being held in memory. */
+export const MAX_EVENT_BYTES = 16 * 1024 * 1024;
+
+/** What is said of an event beyond that limit. */
+export const TOO_LONG = `longer than ${MAX_EVENT_BYTES / 1024 / 1024} MiB`;
+
+/** How much of an event that was not read as a whole goes into the reject file, in characters. */
+export const EXCERPT_LENGTH = 1024;
+
+export interface InputRecord {
+  /** Line of the input on which the event begins, from 1. */
+  readonly line: number;
+  /** JSON text of the event; when there is a `problem`, as much of it as was read. */
+  readonly text: string;
+  /** Why the event cannot be recorded, when that is known already: too long, or not JSON any more. */
+  readonly problem?: string;
+}

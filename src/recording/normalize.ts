@@ -1,0 +1,130 @@
+// One event as its producer wrote it, made into one row of the queue table: fields checked against the columns, texts
+// made storable, what is missing filled in (SPEC 7). A bad event is a value, not an exception.
+
+import { randomBytes } from 'node:crypto';
+import { didYouMean } from '../config/suggest.ts';
+import { findEventType } from '../event/catalog.ts';
+import { objectMembers } from '../event/json-text.ts';
+import { jsonString } from '../event/json-value.ts';
+import { QUEUE_COLUMNS } from '../event/queue-columns.ts';
+import { messageOf } from '../lib/errors.ts';
+import { bounceText } from './bounce-text.ts';
+import { createFieldReader, FieldError, type FieldReader } from './field-value.ts';
+import type { TableColumn } from './queue-table.ts';
+
+export interface NormalizeOptions {
+  /** What `server_id` becomes in an event that has none. */
+  readonly serverId: string;
+  /** `store_bounce_details_length`. */
+  readonly bounceTextBytes: number;
+}
+
+export type Normalized =
+  | { readonly ok: true; readonly row: Row }
+  /** One line: `bounce_code: expected integer, got "x"`. */
+  | { readonly ok: false; readonly error: string };
+
+/** Column → PostgreSQL's text for it; only columns that are not null. */
+export type Row = ReadonlyMap<string, string>;
+
+export interface Normalizer {
+  /** @param json the event as JSON text. */
+  normalize(json: string): Normalized;
+  /** Columns of the catalog that an event had a value for and that the table lacks: their values are not stored. */
+  readonly missingColumns: ReadonlySet<string>;
+}
+
+const KNOWN_COLUMNS: ReadonlySet<string> = new Set(QUEUE_COLUMNS.map(({ name }) => name));
+/** Types whose list and send are identified in lower case (seed 003). */
+const BOUNCE_TYPES = new Set(['bounce_all', 'bounce_bad_address']);
+
+/** Creates the normalizer for one table. */
+export function createNormalizer(columns: readonly TableColumn[], options: NormalizeOptions): Normalizer {
+  const readers: ReadonlyMap<string, FieldReader> = new Map(
+    columns.map(({ name, type }) => [name, createFieldReader(type)]),
+  );
+  const names = columns.map(({ name }) => name);
+  const missingColumns = new Set<string>();
+
+  const readField = (row: Map<string, string>, name: string, json: string): void => {
+    if (name === 'id') throw new FieldError('is given by the queue table; leave it out');
+    if (name === 'event_type' && !/^"\s*[^\s"]/.test(json)) throw new FieldError(`expected a name, got ${json}`);
+    const read = readers.get(name);
+    if (read) row.set(name, read(translated(name, json)));
+    else if (KNOWN_COLUMNS.has(name)) missingColumns.add(name);
+    else throw new FieldError(`unknown field${didYouMean(name, names)}`);
+  };
+
+  /** `value` is asked for only when the table has the column and the event has not. */
+  const fill = (row: Map<string, string>, name: string, value: () => string): void => {
+    if (readers.has(name) && !row.has(name)) row.set(name, value());
+  };
+
+  return {
+    missingColumns,
+
+    normalize(json) {
+      const members = membersOf(json);
+      if (typeof members === 'string') return { ok: false, error: members };
+      const row = new Map<string, string>();
+      const errors: string[] = [];
+      for (const [name, value] of members) {
+        if (value === 'null') continue;
+        try {
+          readField(row, name, value);
+        } catch (error) {
+          if (!(error instanceof FieldError)) throw error;
+          errors.push(`${printable(name)}: ${error.message}`);
+        }
+      }
+      if (!members.has('event_type') || members.get('event_type') === 'null') errors.unshift('event_type: missing');
+      if (errors.length > 0) return { ok: false, error: errors.join('; ') };
+
+      applyRules(row, options.bounceTextBytes);
+      fill(row, 'event_time', () => String(Math.floor(Date.now() / 1000)));
+      fill(row, 'event_unique_id', () => randomBytes(32).toString('hex'));
+      fill(row, 'server_id', () => options.serverId);
+      fill(row, 'destination_id', () => '1');
+      return { ok: true, row };
+    },
+  };
+}
+
+/** The event's fields as JSON text; of a field that stands twice the last one, as everywhere in JSON. A string says what is wrong. */
+function membersOf(json: string): Map<string, string> | string {
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch (error) {
+    return `not valid JSON: ${messageOf(error)}`;
+  }
+  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
+  return isObject ? new Map(objectMembers(json)) : 'expected an object';
+}
+
+/** What recording changes in an event (SPEC 7). */
+function applyRules(row: Map<string, string>, bounceTextBytes: number): void {
+  const change = (name: string, by: (text: string) => string): void => {
+    const text = row.get(name);
+    if (text !== undefined) row.set(name, by(text));
+  };
+  change('event_type', (name) => findEventType(name)?.name ?? name);
+  change('bounce_text', (text) => bounceText(text, bounceTextBytes));
+  if (!BOUNCE_TYPES.has(row.get('event_type') ?? '')) return;
+  change('listid', (id) => id.toLowerCase());
+  change('sendid', (id) => id.toLowerCase());
+}
+
+/** A field's JSON text as its column wants it. */
+function translated(name: string, json: string): string {
+  if (name === 'is_retry' && json === 'true') return '1';
+  if (name === 'is_retry' && json === 'false') return '0';
+  // Bytes that were not UTF-8 are U+FFFD by now; an escape that says U+FFFD was meant, and stays.
+  if (name === 'message') return json.replaceAll('\ufffd', '');
+  return json;
+}
+
+/** A field name for a message: quoted when it is anything but a plain word. */
+function printable(name: string): string {
+  return /^\w{1,100}$/.test(name) ? name : jsonString(name.slice(0, 100));
+}

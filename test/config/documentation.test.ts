@@ -1,0 +1,24 @@
+import { readFile } from 'node:fs/promises';
+import { expect, test } from 'vitest';
+import { printJsonSchema } from '../../src/config/json-schema.ts';
+import { load, messages } from './config-file.ts';
+
+const PAGE = await readFile(new URL('../../docs/configuration.md', import.meta.url), 'utf8');
+const EXAMPLES = [...PAGE.matchAll(/```json\n(.*?)```/gs)].map(([, text]) => text ?? '');
+
+test('the page has examples', () => {
+  expect(EXAMPLES.length).toBeGreaterThan(2);
+});
+
+test.each(EXAMPLES)('each example of the page is good as it is: %#', async (text) => {
+  expect(messages(await load(text, { CRM_HOOK_URL: 'https://crm.example.com/hook' }))).toEqual([]);
+});
+
+test('the page names every key that the JSON Schema offers, but those that are off for now', () => {
+  const off = ['continue', 'compress'];
+  const missing = [...printJsonSchema().matchAll(/"(\w+)": \{/g)]
+    .map(([, key]) => key ?? '')
+    .filter((key) => !['properties', 'items', 'default', 'retry', ...off].includes(key))
+    .filter((key) => !new RegExp(`["\`.]${key}["\`:]`).test(PAGE));
+  expect([...new Set(missing)]).toEqual([]);
+});

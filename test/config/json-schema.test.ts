@@ -1,0 +1,31 @@
+import { readFile } from 'node:fs/promises';
+import { expect, test } from 'vitest';
+import { printJsonSchema } from '../../src/config/json-schema.ts';
+
+test('the shipped JSON Schema is the one that the shapes make (npm run schema)', async () => {
+  const shipped = new URL('../../docs/event_processor.schema.json', import.meta.url);
+  expect(await readFile(shipped, 'utf8')).toBe(printJsonSchema());
+});
+
+test('the JSON Schema offers nothing that this version refuses', () => {
+  for (const word of ['custom_sql', 'sql_insert', 'signing_secret', 'delivery_log', 'max_per_second', 'bind_list']) {
+    expect(printJsonSchema()).not.toContain(word);
+  }
+});
+
+test('every key that the JSON Schema offers says what it is for', () => {
+  const undescribed: string[] = [];
+  const visit = (schema: unknown, path: string): void => {
+    if (typeof schema !== 'object' || schema === null) return;
+    for (const [key, value] of Object.entries(schema)) {
+      if (key === 'properties') {
+        for (const [name, property] of Object.entries(value as object)) {
+          if (!('description' in property)) undescribed.push(`${path}.${name}`);
+        }
+      }
+      visit(value, `${path}.${key}`);
+    }
+  };
+  visit(JSON.parse(printJsonSchema()), '');
+  expect(undescribed).toEqual([]);
+});

@@ -1,0 +1,111 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { objectMembers, oneLineJson } from '../../src/event/json-text.ts';
+import { jsonString, jsonValue } from '../../src/event/json-value.ts';
+
+const anyText = fc.oneof(
+  fc.string({ unit: 'binary' }),
+  fc.string(),
+  fc.string({ unit: fc.constantFrom('\ud800', '\udc00', '"', '\\', '\n', '\u2028', '\u0000', 'é', ' ') }),
+);
+
+test('an empty column is null, whatever its kind', () => {
+  for (const kind of ['integer', 'double', 'boolean', 'text'] as const)
+    expect(jsonValue(null, kind, true)).toBe('null');
+});
+
+test.each([
+  ['9223372036854775807', 'integer'],
+  ['-9223372036854775808', 'integer'],
+  ['9007199254740993', 'integer'],
+  ['1795298400.1234567', 'double'],
+  ['1e+20', 'double'],
+  ['-1.5e-07', 'double'],
+  ['-0', 'double'],
+] as const)('the number %s keeps its digits', (raw, kind) => {
+  expect(jsonValue(raw, kind, false)).toBe(raw);
+  JSON.parse(raw);
+});
+
+test.each(['NaN', 'Infinity', '-Infinity'])('%s is a string, since JSON has no such number', (raw) => {
+  expect(jsonValue(raw, 'double', false)).toBe(`"${raw}"`);
+});
+
+test('booleans are booleans', () => {
+  expect(jsonValue('t', 'boolean', false)).toBe('true');
+  expect(jsonValue('f', 'boolean', false)).toBe('false');
+});
+
+test('every text comes back from its JSON string as it was', () => {
+  fc.assert(
+    fc.property(anyText, (text) => {
+      const json = jsonString(text);
+      expect(JSON.parse(json)).toBe(text);
+      expect(json).not.toMatch(/[\n\r]/);
+    }),
+    { numRuns: 5_000 },
+  );
+});
+
+test('a lone surrogate is escaped, so that the text is valid UTF-8', () => {
+  expect(jsonString('a\ud800b')).toBe('"a\\ud800b"');
+  expect(jsonString('😀')).toBe('"😀"');
+});
+
+test('a text that is a JSON object is written as that object when asked for', () => {
+  expect(jsonValue('{"Subject": "a, b", "n": 12345678901234567890.10}', 'text', true)).toBe(
+    '{"Subject": "a, b", "n": 12345678901234567890.10}',
+  );
+  expect(jsonValue('{"a":1}', 'text', false)).toBe('"{\\"a\\":1}"');
+});
+
+test('an object of several lines becomes one of one line', () => {
+  expect(jsonValue('{\n  "a": "x\\n y",\r\n\t"b": [\n 1.0 ]\n}\n', 'text', true)).toBe('{"a": "x\\n y","b": [1.0 ]}');
+});
+
+test.each(['[1]', '"a"', '17', 'null', '', ' ', '{', '{"a":1}x', '{a:1}', '{"a":\u00a01}'])(
+  '%j is no JSON object and stays a string',
+  (text) => {
+    expect(jsonValue(text, 'text', true)).toBe(JSON.stringify(text));
+  },
+);
+
+test('any object, however it is laid out, keeps its meaning on one line', () => {
+  fc.assert(
+    fc.property(fc.dictionary(anyText, fc.jsonValue()), fc.constantFrom(0, 1, 2, '\t'), (object, space) => {
+      const json = JSON.stringify(object, null, space);
+      const line = oneLineJson(json);
+      expect(line).not.toMatch(/[\n\r]/);
+      expect(JSON.parse(line)).toEqual(JSON.parse(json));
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
+test('the members of an object are its keys with the JSON text of their values', () => {
+  const json = ' { "a" : 9007199254740993 , "b\\"}" : {"x":[1,{"y":"},\\\\"}]} ,"__proto__":null,"c":"\\\\\\""}';
+  expect(objectMembers(json)).toEqual([
+    ['a', '9007199254740993'],
+    ['b"}', '{"x":[1,{"y":"},\\\\"}]}'],
+    ['__proto__', 'null'],
+    ['c', '"\\\\\\""'],
+  ]);
+  expect(objectMembers(' {} ')).toEqual([]);
+});
+
+test('the members of any object give its values', () => {
+  fc.assert(
+    fc.property(fc.dictionary(anyText, fc.jsonValue()), fc.constantFrom(0, 2), (object, space) => {
+      const json = JSON.stringify(object, null, space);
+      const entries = objectMembers(json).map(([key, value]) => [key, JSON.parse(value)]);
+      expect(entries).toEqual(Object.entries(JSON.parse(json)));
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
+test('an object of many megabytes in one string does not exhaust the stack', () => {
+  const text = '\\"'.repeat(4_000_000);
+  expect(objectMembers(`{"a":"${text}"}`)[0]?.[1]).toHaveLength(text.length + 2);
+  expect(jsonValue(`{"a":\n"${text}"}`, 'text', true)).toHaveLength(text.length + 8);
+});

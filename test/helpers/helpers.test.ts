@@ -1,0 +1,100 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { runCli, spawnCli } from './cli.ts';
+import { createTestDatabase } from './postgres.ts';
+import { requireTool } from './require-tool.ts';
+import { waitFor } from './wait-for.ts';
+
+afterEach(() => {
+  vi.unstubAllEnvs();
+  vi.restoreAllMocks();
+});
+
+describe('waitFor', () => {
+  test('returns the first truthy value, asking again after an exception', async () => {
+    let asked = 0;
+    const value = await waitFor(() => {
+      asked += 1;
+      if (asked === 1) throw new Error('not yet');
+      return asked === 3 && 'there';
+    });
+    expect(value).toBe('there');
+  });
+
+  test('names what it waited for, with the last exception as the cause', async () => {
+    const cause = new Error('no such file');
+    const waiting = waitFor(() => Promise.reject(cause), { timeoutMs: 50, what: 'the file' });
+    await expect(waiting).rejects.toMatchObject({ message: 'waited 50 ms in vain for the file', cause });
+  });
+});
+
+describe('requireTool', () => {
+  test('finds what is on the PATH', () => {
+    expect(requireTool('sh')).toBe(true);
+  });
+
+  test('says aloud what is skipped for want of a tool', () => {
+    vi.stubEnv('TAILRACE_REQUIRE_TOOLS', '');
+    const write = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+    expect(requireTool('no-such-tool')).toBe(false);
+    expect(write).toHaveBeenCalledWith(expect.stringContaining('SKIPPED for want of no-such-tool'));
+  });
+
+  test('fails where all tests must run', () => {
+    vi.stubEnv('TAILRACE_REQUIRE_TOOLS', '1');
+    expect(() => requireTool('no-such-tool')).toThrow('no-such-tool is not installed');
+  });
+});
+
+describe('the program under test', () => {
+  test('does not see the database and the configuration of whoever runs the tests', async () => {
+    vi.stubEnv('TAILRACE_DATABASE_URL', 'postgresql://somebody@elsewhere/database');
+    await using running = spawnCli(['--version']);
+    expect(await running.exit).toBe(0);
+    const { code, stdout } = await runCli(['--version']);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^\d+\.\d+\.\d+/);
+  });
+});
+
+test('a database can be made in another encoding', async () => {
+  await using database = await createTestDatabase({ encoding: 'SQL_ASCII' });
+  expect(await database.query('SHOW server_encoding')).toEqual([{ server_encoding: 'SQL_ASCII' }]);
+});
+
+describe('the last line of a run', () => {
+  const root = fileURLToPath(new URL('../..', import.meta.url));
+
+  /** Runs vitest in a folder of its own with the reporter alone and returns the last line of its output. */
+  async function lastLineOf(files: Record<string, string>): Promise<string> {
+    const folder = await mkdtemp(join(tmpdir(), 'tailrace-test-'));
+    try {
+      for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text);
+      const vitest = join(root, 'node_modules/vitest/vitest.mjs');
+      const reporter = join(root, 'test/helpers/count-reporter.ts');
+      const args = [vitest, 'run', '--root', folder, '--globals', '--reporter', reporter];
+      const output = await promisify(execFile)(process.execPath, args, { cwd: root }).catch((error) => error);
+      return output.stdout.trimEnd().split('\n').at(-1);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  }
+
+  test('counts tests, and a file that does not load as a failed one', async () => {
+    const files = {
+      'tests.test.js':
+        'test("a", () => {}); test("b", () => {}); test("c", () => { throw new Error("c"); }); test.skip("d", () => {});',
+      'broken.test.js': 'throw new Error("at import");',
+    };
+    expect(await lastLineOf(files)).toBe('2 passed, 2 failed, 1 skipped');
+  });
+
+  test('does not mention skipped tests when there are none', async () => {
+    expect(await lastLineOf({ 'one.test.js': 'test("a", () => {});' })).toBe('1 passed, 0 failed');
+  });
+});

@@ -1,0 +1,173 @@
+import { PassThrough } from 'node:stream';
+import { expect, test } from 'vitest';
+import { EVENT_TYPES } from '../../src/event/catalog.ts';
+import { QUEUE_COLUMNS } from '../../src/event/queue-columns.ts';
+import { openRecordingConnection } from '../../src/recording/connection.ts';
+import type { InputRecord } from '../../src/recording/input-record.ts';
+import type { QueryClient } from '../../src/recording/queue-table.ts';
+import { readInput } from '../../src/recording/read-input.ts';
+import { createRecorder, type RecorderOptions } from '../../src/recording/recorder.ts';
+import { createTestDatabase, type TestDatabase } from '../helpers/postgres.ts';
+import { waitFor } from '../helpers/wait-for.ts';
+
+const OPTIONS = { serverId: 'mail1', bounceTextBytes: 1024 };
+
+/** A database with the queue table and nothing else of tailrace's. */
+async function createQueue(columns = QUEUE_COLUMNS): Promise<TestDatabase> {
+  const database = await createTestDatabase();
+  const definitions = columns.map(
+    ({ name, type, defaultSql }) => `${name} ${type} ${defaultSql ? `DEFAULT ${defaultSql}` : ''}`,
+  );
+  await database.query('CREATE SEQUENCE events_seq');
+  await database.query(`CREATE TABLE events (${definitions.join(', ')}, PRIMARY KEY (id))`);
+  return database;
+}
+
+/** Records lines and gives the counts with the rejected events as `line: error`. */
+async function recordLines(client: QueryClient, lines: readonly string[], options: Partial<RecorderOptions> = {}) {
+  const rejections: string[] = [];
+  const onRejected = async ({ line }: InputRecord, error: string) => void rejections.push(`${line}: ${error}`);
+  const recorder = await createRecorder(client, { ...OPTIONS, onRejected, ...options });
+  await recorder.record(readInput(toSource(lines), 'jsonl'));
+  return { ...recorder.counts, rejections, missingColumns: [...recorder.missingColumns] };
+}
+
+async function* toSource(lines: readonly string[]): AsyncGenerator<Buffer> {
+  for (const line of lines) yield Buffer.from(`${line}\n`);
+}
+
+test('an event of every type is stored with all its fields', async () => {
+  await using database = await createQueue();
+  await using connection = await openRecordingConnection(database.url);
+  const typeOf = new Map(QUEUE_COLUMNS.map(({ name, type }) => [name, type]));
+  const samples: Record<string, unknown> = {
+    integer: 7,
+    bigint: 8,
+    'double precision': 1.5,
+    boolean: true,
+    inet: '192.0.2.7',
+  };
+  const lines = EVENT_TYPES.map(({ name, fields }) =>
+    JSON.stringify({
+      event_type: name,
+      ...Object.fromEntries(fields.map((field) => [field, samples[typeOf.get(field) ?? ''] ?? `x ${field}`])),
+    }),
+  );
+  expect(await recordLines(connection, lines)).toMatchObject({ recorded: 14, rejected: 0 });
+  const rows = await database.query('SELECT * FROM events ORDER BY id');
+  for (const [at, { name, fields }] of EVENT_TYPES.entries()) {
+    expect(rows[at]).toMatchObject({ id: String(at + 1), event_type: name, destination_id: 1 });
+    expect(fields.filter((field) => rows[at]?.[field] === null)).toEqual([]);
+  }
+});
+
+test('digits, texts and objects arrive in the table as they were', async () => {
+  await using database = await createQueue();
+  await using connection = await openRecordingConnection(database.url);
+  const text = 'a"b\\c\nd\u2028é😀\'{}$1 \u0001';
+  const headers = '{"n":9007199254740993, "x":["\\u0000"]}';
+  const line = `{"event_type":"x","studio_rl_seq":9223372036854775807,"timestamp":1795298400.123456,"email":${JSON.stringify(text)},"headers":${headers},"user_agent":"","synchronous":false}`;
+  await recordLines(connection, [line]);
+  const [row] = await database.query(
+    'SELECT studio_rl_seq::text, timestamp::text, email, headers, user_agent, synchronous FROM events',
+  );
+  expect(row).toEqual({
+    studio_rl_seq: '9223372036854775807',
+    timestamp: '1795298400.123456',
+    email: text,
+    headers,
+    user_agent: '',
+    synchronous: false,
+  });
+});
+
+test('a bad event is rejected with its line, the others of its batch are recorded', async () => {
+  await using database = await createQueue();
+  await using connection = await openRecordingConnection(database.url);
+  const lines = [
+    '{"event_type":"scomp"}',
+    'nonsense',
+    '{"event_type":"scomp","bounce_code":"x"}',
+    '{"event_type":"scomp"}',
+  ];
+  const result = await recordLines(connection, lines);
+  expect(result).toMatchObject({ recorded: 2, rejected: 2, line: 4 });
+  expect(result.rejections[0]).toMatch(/^2: not valid JSON/);
+  expect(result.rejections[1]).toBe('3: bounce_code: expected integer, got "x"');
+});
+
+test('events that only PostgreSQL refuses are rejected alone', async () => {
+  await using database = await createQueue();
+  await database.query(`ALTER TABLE events ADD CHECK (email <> 'evil')`);
+  await using connection = await openRecordingConnection(database.url);
+  const lines = Array.from({ length: 1_500 }, (_, n) =>
+    JSON.stringify({ event_type: 'scomp', email: n % 500 === 3 ? 'evil' : `${n}` }),
+  );
+  const result = await recordLines(connection, lines);
+  expect(result).toMatchObject({ recorded: 1_497, rejected: 3 });
+  expect(result.rejections.map((rejection) => rejection.split(':')[0])).toEqual(['4', '504', '1004']);
+  expect(result.rejections[0]).toContain('violates check constraint');
+  expect(await database.query('SELECT count(*)::int, count(DISTINCT email)::int AS emails FROM events')).toEqual([
+    { count: 1_497, emails: 1_497 },
+  ]);
+});
+
+test('an event from a pipe is stored although the pipe stays open', async () => {
+  await using database = await createQueue();
+  await using connection = await openRecordingConnection(database.url);
+  const pipe = new PassThrough();
+  const recorder = await createRecorder(connection, { ...OPTIONS, onRejected: async () => {} });
+  const recording = recorder.record(readInput(pipe, 'auto'));
+  pipe.write('{"event_type":"scomp"}\n{"event_type":"sco');
+  await waitFor(async () => (await database.query('SELECT FROM events')).length === 1);
+  pipe.end('mp"}\n');
+  await recording;
+  expect(recorder.counts).toEqual({ recorded: 2, rejected: 0, line: 2 });
+});
+
+test('what came before the input fails is stored', async () => {
+  await using database = await createQueue();
+  await using connection = await openRecordingConnection(database.url);
+  async function* input(): AsyncGenerator<InputRecord> {
+    yield { line: 1, text: '{"event_type":"scomp"}' };
+    throw new Error('the disk is gone');
+  }
+  const recorder = await createRecorder(connection, { ...OPTIONS, onRejected: async () => {} });
+  await expect(recorder.record(input())).rejects.toThrow('the disk is gone');
+  expect(recorder.counts.recorded).toBe(1);
+  expect(await database.query('SELECT FROM events')).toHaveLength(1);
+});
+
+test('a table that lacks columns takes the rest, and the lacking ones are named', async () => {
+  const few = QUEUE_COLUMNS.filter(({ name }) => ['id', 'event_type', 'email'].includes(name));
+  await using database = await createQueue(few);
+  await using connection = await openRecordingConnection(database.url);
+  const result = await recordLines(connection, ['{"event_type":"scomp","email":"a@example.com","listid":"t99"}']);
+  expect(result).toMatchObject({ recorded: 1, missingColumns: ['listid'] });
+  expect(await database.query('SELECT * FROM events')).toEqual([
+    { id: '1', event_type: 'scomp', email: 'a@example.com' },
+  ]);
+});
+
+test('a database without the table is said so', async () => {
+  await using database = await createTestDatabase();
+  await using connection = await openRecordingConnection(database.url);
+  await expect(recordLines(connection, [])).rejects.toMatchObject({ code: 'TABLE_MISSING', exitCode: 1 });
+});
+
+test('a connection that dies is an error of the database, not of the events', async () => {
+  await using database = await createQueue();
+  await using connection = await openRecordingConnection(database.url);
+  const onRejected = async () => {
+    await database.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tailrace record' AND datname = current_database()`,
+    );
+  };
+  const recording = recordLines(connection, ['{"event_type":"scomp"}', 'nonsense'], { onRejected });
+  await expect(recording).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE', exitCode: 69 });
+});
+
+test('a database that is not there is an error with exit code 69', async () => {
+  const opening = openRecordingConnection('postgresql://postgres@/x?host=/nonexistent');
+  await expect(opening).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE', exitCode: 69 });
+});
