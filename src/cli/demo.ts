@@ -8,7 +8,7 @@ import { createScreen } from '../demo/screen.ts';
 import { EXIT } from '../lib/errors.ts';
 import type { Command } from './command.ts';
 
-const DEFAULT_SECONDS = 8;
+const DEFAULT_SECONDS = 7;
 /** Within this time after the first signal another one is its echo: npm hands on what the terminal has sent already. */
 const ECHO_MS = 1_000;
 

@@ -4,6 +4,7 @@
 import { createReadStream } from 'node:fs';
 import { access, constants } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import type { ArgumentsCamelCase } from 'yargs';
 import { findConfigFile } from '../config/find.ts';
 import { loadConfig } from '../config/load.ts';
 import { formatProblem } from '../config/problem.ts';
@@ -18,6 +19,7 @@ import type { Command, CommandContext } from './command.ts';
 /** Rejected events that are reported one by one; the others are in the reject file all the same. */
 const REPORTED_REJECTIONS = 20;
 const DEFAULT_BOUNCE_TEXT_BYTES = 1024;
+/** What standard input is called, here and in messages; a file of that name is `./stdin`. */
 const STDIN = 'stdin';
 
 /** The command `record`: exit 0 when every event was recorded, 1 when one was rejected. */
@@ -31,7 +33,7 @@ export const record: Command = {
   ],
   options: (yargs) =>
     yargs
-      .positional('files', { type: 'string', array: true, describe: 'files to read; none or - is standard input' })
+      .positional('files', { type: 'string', array: true, describe: 'files to read; without any, standard input' })
       .option('database', { type: 'string', requiresArg: true, describe: 'connection URL of the database' })
       .option('config', { type: 'string', requiresArg: true, describe: 'configuration file, for server_id' })
       .option('rejects', { type: 'string', requiresArg: true, describe: 'reject file (default: FILE.rejected.jsonl)' })
@@ -41,7 +43,7 @@ export const record: Command = {
         describe: 'JSON lines, one JSON array, or whichever the first character tells',
       }),
   async run(args, context) {
-    const files = Array.isArray(args.files) && args.files.length > 0 ? args.files.map(String) : ['-'];
+    const files = inputsOf(args);
     await checkReadable(files);
     const options = await recordingOptions(text(args.config), context);
     await using connection = await openRecordingConnection(text(args.database) ?? context.env.TAILRACE_DATABASE_URL);
@@ -62,8 +64,8 @@ export const record: Command = {
       },
     });
     for (const file of files) {
-      source = file === '-' ? STDIN : file;
-      const input = file === '-' ? context.stdin : createReadStream(file);
+      source = file;
+      const input = file === STDIN ? context.stdin : createReadStream(file);
       await recordOne(recorder, source, readInput(input, formatOf(args.format)));
     }
     report.end(recorder, [...rejects.keys()]);
@@ -71,9 +73,15 @@ export const record: Command = {
   },
 };
 
+/** The files named, behind a `--` too. yargs drops a lone `-` between others, so `/dev/stdin` says the same. */
+function inputsOf({ files, _: [, ...behindDashes] }: ArgumentsCamelCase): string[] {
+  const named = [...(Array.isArray(files) ? files : []), ...behindDashes].map(String);
+  return (named.length > 0 ? named : ['-']).map((name) => (name === '-' || name === '/dev/stdin' ? STDIN : name));
+}
+
 /** Before the first event, so that a misspelt name does not leave half of the files recorded. */
 async function checkReadable(files: readonly string[]): Promise<void> {
-  for (const file of files.filter((name) => name !== '-')) {
+  for (const file of files.filter((name) => name !== STDIN)) {
     try {
       await access(file, constants.R_OK);
     } catch (cause) {
@@ -104,8 +112,8 @@ async function recordOne(recorder: Recorder, source: string, input: ReturnType<t
     const { recorded, line } = recorder.counts;
     const [code, exitCode] =
       cause instanceof TailraceError ? [cause.code, cause.exitCode] : ['RECORDING_FAILED', EXIT.problem];
-    const reached = `${recorded.toLocaleString('en-US')} events are recorded, ${source} up to line ${line}`;
-    throw new TailraceError(code, `${messageOf(cause)}; ${reached}; go on behind it`, { exitCode, cause });
+    const reached = `${recorded.toLocaleString('en-US')} events are recorded; go on behind line ${line} of ${source}`;
+    throw new TailraceError(code, `${messageOf(cause)}; ${reached}`, { exitCode, cause });
   }
 }
 

@@ -16,7 +16,7 @@ export interface Config {
   /** A row whose text exceeds this many octets is parked, neither logged nor delivered. */
   readonly maxEventBytes: number;
   readonly pollIntervalMs: number;
-  /** Filled into `server_id` by recording, and into idempotency keys of rows that lack one. */
+  /** Filled into `server_id` by recording. */
   readonly serverId: string;
   readonly storeBounceDetailsLength: number;
   /** Hex SHA-256 over the normalised routing part: a new value begins a new generation (QUEUE B7). */

@@ -100,8 +100,15 @@ test('a second run adds to the reject file', async () => {
 test('files and standard input are recorded in turn, lines and arrays', async () => {
   await using scene = await createScene();
   const array = await scene.write('events.json', `[${GOOD},\n ${GOOD}]`);
-  const { outcome, stdout } = await run([array, '-', '--database', scene.database.url], undefined, GOOD);
+  const { outcome, stdout } = await run([array, '/dev/stdin', '--database', scene.database.url], undefined, GOOD);
   expect([outcome, stdout]).toEqual([0, 'recorded 3, rejected 0\n']);
+});
+
+test('files may be named behind two dashes', async () => {
+  await using scene = await createScene();
+  const file = await scene.write('events.jsonl', GOOD);
+  const { stdout } = await run(['--', '-', file], scene.database.url, GOOD);
+  expect(stdout).toBe('recorded 2, rejected 0\n');
 });
 
 test('the server and the length of bounce texts come from the configuration', async () => {

@@ -1,4 +1,4 @@
-// FAULTS H2, H5 and H6: deadlines, connections that break or go stale, names and certificates; and no socket left behind.
+// FAULTS H2 and H5: deadlines, connections that break or go stale; and no socket left behind.
 
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
@@ -6,7 +6,6 @@ import { createServer } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { type Answer, createHttpReceiver, inTurn } from '../helpers/http-receiver.ts';
 import { waitFor } from '../helpers/wait-for.ts';
-import { AUTHORITY, EXPIRED, KEY, SELF_SIGNED, VALID, WRONG_HOST } from './certificates.ts';
 import { httpPost, NEVER, sampleEvent } from './samples.ts';
 
 const FORMATS = ['json', 'form'] as const;
@@ -226,66 +225,6 @@ test('a form event whose connection breaks within the answer is not sent again b
   expect(await destination.errorOf()).toBeNull();
   expect(await destination.errorOf()).toMatch(/while reading the answer$/);
   expect(receiver.requests).toHaveLength(2);
-});
-
-describe('a receiver that cannot be reached', () => {
-  test('is a failure that names host and port', async () => {
-    const receiver = await createHttpReceiver();
-    await receiver.close();
-    await using destination = httpPost(receiver.url());
-    expect(await destination.errorOf()).toBe(`connection refused by 127.0.0.1:${receiver.port}`);
-  });
-
-  test('is tried anew each time', async () => {
-    await using receiver = await createHttpReceiver();
-    await using destination = httpPost(receiver.url().replace('127.0.0.1', 'localhost'), { concurrency: 1 });
-    expect(await destination.errorOf()).toBeNull();
-    await receiver.close();
-    for (let n = 0; n < 3; n += 1) expect(await destination.errorOf()).toMatch(/^connection refused by localhost:/);
-  });
-
-  test('because its name does not exist is a failure', async () => {
-    await using destination = httpPost('http://no-such-host.invalid/');
-    expect(await destination.errorOf()).toMatch(
-      /host name of no-such-host\.invalid:80 (does not exist|cannot be looked up)/,
-    );
-  });
-});
-
-describe('a certificate', () => {
-  const errorWith = async (cert: string, ca?: string): Promise<string | null> => {
-    await using receiver = await createHttpReceiver({}, { tls: { key: KEY, cert } });
-    await using destination = httpPost(receiver.url(), {}, ca === undefined ? {} : { ca });
-    return await destination.errorOf();
-  };
-
-  test('of a trusted authority is accepted', async () => {
-    expect(await errorWith(VALID, AUTHORITY)).toBeNull();
-  });
-
-  test('that is expired, for another host, self-signed or of an unknown authority is refused', async () => {
-    expect(await errorWith(EXPIRED, AUTHORITY)).toMatch(
-      /^the certificate of 127\.0\.0\.1:\d+ has expired \(CERT_HAS_EXPIRED\)$/,
-    );
-    expect(await errorWith(WRONG_HOST, AUTHORITY)).toMatch(/is for another host/);
-    expect(await errorWith(SELF_SIGNED)).toMatch(/is self-signed/);
-    expect(await errorWith(VALID)).toMatch(/trusted/);
-  });
-
-  test('is verified even where the environment says not to', async () => {
-    process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
-    try {
-      expect(await errorWith(SELF_SIGNED)).toMatch(/is self-signed/);
-    } finally {
-      delete process.env.NODE_TLS_REJECT_UNAUTHORIZED;
-    }
-  });
-});
-
-test('an https URL to a plain receiver is a failure that says so', async () => {
-  await using receiver = await createHttpReceiver();
-  await using destination = httpPost(receiver.url().replace('http:', 'https:'));
-  expect(await destination.errorOf()).toMatch(/^no TLS connection with 127\.0\.0\.1:/);
 });
 
 function connectionsOf(server: ReturnType<typeof createServer>): Promise<number> {

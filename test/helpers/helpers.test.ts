@@ -51,15 +51,21 @@ describe('requireTool', () => {
   });
 });
 
-describe('the program under test', () => {
-  test('does not see the database and the configuration of whoever runs the tests', async () => {
-    vi.stubEnv('TAILRACE_DATABASE_URL', 'postgresql://somebody@elsewhere/database');
-    await using running = spawnCli(['--version']);
-    expect(await running.exit).toBe(0);
-    const { code, stdout } = await runCli(['--version']);
-    expect(code).toBe(0);
-    expect(stdout).toMatch(/^\d+\.\d+\.\d+/);
-  });
+test('the program under test sees the database that the test names, not that of whoever runs the tests', async () => {
+  vi.stubEnv('TAILRACE_DATABASE_URL', 'postgresql:///tailrace?host=/theirs');
+  const options = { env: { TAILRACE_DATABASE_URL: 'postgresql:///tailrace?host=/ours' } };
+  expect(await runCli(['status'], options)).toMatchObject({ code: 69, stderr: expect.stringContaining('/ours') });
+  expect((await runCli(['status'])).stderr).not.toContain('/theirs');
+});
+
+test('a program that is still running is killed at the end, and a line that never came is reported', async () => {
+  let exit: Promise<number>;
+  {
+    await using running = spawnCli(['record'], { env: { TAILRACE_DATABASE_URL: 'postgresql:///x?host=/nowhere' } });
+    exit = running.exit;
+    await expect(running.waitForStderr('never said')).rejects.toThrow('the program ended with 69 before never said');
+  }
+  expect(await exit).toBe(69);
 });
 
 test('a database can be made in another encoding', async () => {

@@ -2,6 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, stat, symlink, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { LOGGED } from '../../src/flow/standing.ts';
 import { requireTool } from '../helpers/require-tool.ts';
@@ -189,7 +190,9 @@ test('a directory that goes away is waited for, idle too, and used again when it
   await rename(folder, `${folder}.away`);
   await waitFor(() => running.degraded.length > 0, { timeoutMs: 1_000 });
   expect(running.degraded).toEqual(['LOG_FILE_DIRECTORY_MISSING']);
+  // Nothing new to write, and yet nothing is delivered meanwhile.
   const passing = running.pass(makeBatch(file, [makeEvent(1)], LOGGED_AND_WAITING));
+  expect(await Promise.race([passing.then(() => 'passed'), sleep(150, 'held')])).toBe('held');
   await rename(`${folder}.away`, folder);
   await passing;
   await running.pass(makeBatch(file, [makeEvent(2)]));
