@@ -15,6 +15,7 @@ import { type InputFormat, readInput } from '../recording/read-input.ts';
 import { createRecorder, type Recorder, type RecordingCounts } from '../recording/recorder.ts';
 import { RejectFile } from '../recording/reject-file.ts';
 import type { Command, CommandContext } from './command.ts';
+import { databaseOption, databaseUrl } from './database.ts';
 
 /** Rejected events that are reported one by one; the others are in the reject file all the same. */
 const REPORTED_REJECTIONS = 20;
@@ -32,9 +33,8 @@ export const record: Command = {
     ['jq -r .input events.jsonl.rejected.jsonl', 'get rejected events back, to mend and record them'],
   ],
   options: (yargs) =>
-    yargs
+    databaseOption(yargs)
       .positional('files', { type: 'string', array: true, describe: 'files to read; without any, standard input' })
-      .option('database', { type: 'string', requiresArg: true, describe: 'connection URL of the database' })
       .option('config', { type: 'string', requiresArg: true, describe: 'configuration file, for server_id' })
       .option('rejects', { type: 'string', requiresArg: true, describe: 'reject file (default: FILE.rejected.jsonl)' })
       .option('format', {
@@ -46,7 +46,7 @@ export const record: Command = {
     const files = inputsOf(args);
     await checkReadable(files);
     const options = await recordingOptions(text(args.config), context);
-    await using connection = await openRecordingConnection(text(args.database) ?? context.env.TAILRACE_DATABASE_URL);
+    await using connection = await openRecordingConnection(databaseUrl(args, context.env));
     const report = createReport(context);
     const rejects = new Map<string, RejectFile>();
     await using _closing = { [Symbol.asyncDispose]: () => closeAll(rejects.values()) };

@@ -22,7 +22,7 @@ const BROKEN = 'not a JSON array from here on, the rest is not read';
 export async function* readJsonArray(source: AsyncIterable<Buffer>): AsyncGenerator<InputRecord> {
   // The declared type hides that `parser` gives an async generator function of one piece of text: stream-chain's gen().
   // Strings come in short chunks, so that one of a gigabyte is not gathered before its length is known.
-  const tokensOf = parser({ packValues: false, streamValues: true }) as unknown as (
+  const tokensOf = parser({ packStrings: false, streamKeys: false, streamNumbers: false }) as unknown as (
     piece: string,
   ) => AsyncGenerator<Token>;
   const element = createElement();
@@ -98,13 +98,13 @@ function createElement() {
   };
 }
 
-const LITERALS = ['trueValue', 'falseValue', 'nullValue'];
+const LITERALS = ['trueValue', 'falseValue', 'nullValue', 'numberValue'];
 /** Tokens that need a comma in front when something stands before them in their container. */
-const STARTS = new Set(['startObject', 'startArray', 'startKey', 'startString', 'startNumber', ...LITERALS]);
+const STARTS = new Set(['startObject', 'startArray', 'startString', 'keyValue', ...LITERALS]);
 /** Tokens behind which no comma stands. */
-const OPENS = new Set(['startObject', 'startArray', 'endKey']);
+const OPENS = new Set(['startObject', 'startArray', 'keyValue']);
 /** Tokens that end a value. */
-const ENDS = new Set(['endObject', 'endArray', 'endString', 'endNumber', ...LITERALS]);
+const ENDS = new Set(['endObject', 'endArray', 'endString', ...LITERALS]);
 
 function jsonOfToken(name: string, value: unknown): string {
   switch (name) {
@@ -116,18 +116,14 @@ function jsonOfToken(name: string, value: unknown): string {
       return '}';
     case 'endArray':
       return ']';
-    case 'startKey':
     case 'startString':
     case 'endString':
       return '"';
-    case 'endKey':
-      return '":';
+    case 'keyValue':
+      return `${JSON.stringify(value)}:`;
     case 'stringChunk':
       return JSON.stringify(value).slice(1, -1);
-    case 'startNumber':
-    case 'endNumber':
-      return '';
-    default: // numberChunk and the literals
+    default: // the literals
       return String(value);
   }
 }

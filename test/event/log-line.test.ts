@@ -137,7 +137,7 @@ test('every line holds exactly what its row holds', () => {
 
 /** The line's members, worked out slowly from SPEC 4 and without the code under test. */
 function expectedMembers(row: readonly RawValue[], id: string, type: RawValue, us: number): [string, string][] {
-  const valueOf = (name: string): string => {
+  const jsonOf = (name: string): string => {
     const at = COLUMNS.findIndex((column) => column.name === name);
     const raw = row[at] ?? null;
     const kind = COLUMNS[at]?.kind ?? 'text';
@@ -160,9 +160,9 @@ function expectedMembers(row: readonly RawValue[], id: string, type: RawValue, u
   return [
     ['time_written_to_logfile', `${String(BigInt(us) / 1_000_000n)}.${String(us % 1_000_000).padStart(6, '0')}`],
     ['event_id', id],
-    ['event_time', valueOf('event_time')],
+    ['event_time', jsonOf('event_time')],
     ['event_type', JSON.stringify(type)],
-    ...fields.map((name): [string, string] => [name, valueOf(name)]),
-    ...others.map((name): [string, string] => [name, valueOf(name)]).filter(([, value]) => value !== 'null'),
+    ...fields.map((name): [string, string] => [name, jsonOf(name)]),
+    ...others.map((name): [string, string] => [name, jsonOf(name)]).filter(([, value]) => value !== 'null'),
   ];
 }

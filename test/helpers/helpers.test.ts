@@ -58,14 +58,27 @@ test('the program under test sees the database that the test names, not that of 
   expect((await runCli(['status'])).stderr).not.toContain('/theirs');
 });
 
-test('a program that is still running is killed at the end, and a line that never came is reported', async () => {
-  let exit: Promise<number>;
-  {
-    await using running = spawnCli(['record'], { env: { TAILRACE_DATABASE_URL: 'postgresql:///x?host=/nowhere' } });
-    exit = running.exit;
+describe('a program that goes on', () => {
+  const unreachable = { TAILRACE_DATABASE_URL: 'postgresql:///tailrace?host=/nowhere' };
+
+  test('is killed when the test is over', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'tailrace-test-'));
+    const config = join(folder, 'event_processor.json');
+    await writeFile(config, JSON.stringify({ logfile: { filename: join(folder, 'events.jsonl') } }));
+    let exit: Promise<number>;
+    {
+      await using running = spawnCli(['run', '--config', config], { env: unreachable });
+      exit = running.exit;
+      await running.waitForStderr('nowhere');
+    }
+    expect(await exit).toBe(128 + 9);
+    await rm(folder, { recursive: true });
+  });
+
+  test('is not waited for when it has ended before it said what was expected', async () => {
+    await using running = spawnCli(['status'], { env: unreachable });
     await expect(running.waitForStderr('never said')).rejects.toThrow('the program ended with 69 before never said');
-  }
-  expect(await exit).toBe(69);
+  });
 });
 
 test('a database can be made in another encoding', async () => {
