@@ -3,17 +3,19 @@
 
 import type { Argv } from 'yargs';
 import yargs from 'yargs';
-import { check } from './cli/check.ts';
 import type { Command, CommandContext } from './cli/command.ts';
-import { demo } from './cli/demo.ts';
-import { init } from './cli/init.ts';
-import { record } from './cli/record.ts';
-import { run } from './cli/run.ts';
-import { status } from './cli/status.ts';
 import { EXIT, type ExitCode, TailraceError } from './lib/errors.ts';
 import { version } from './lib/version.ts';
 
-const COMMANDS: readonly Command[] = [run, check, init, status, record, demo];
+/** Loaded when it is the one that is called, so that a processor holds no memory for the others; all of them for `--help`. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  run: async () => (await import('./cli/run.ts')).run,
+  check: async () => (await import('./cli/check.ts')).check,
+  init: async () => (await import('./cli/init.ts')).init,
+  status: async () => (await import('./cli/status.ts')).status,
+  record: async () => (await import('./cli/record.ts')).record,
+  demo: async () => (await import('./cli/demo.ts')).demo,
+};
 
 const EPILOGUE = `Exit codes: 0 good, 1 problem found, 2 usage, 69 unavailable, 75 try again later.`;
 
@@ -24,8 +26,9 @@ const EPILOGUE = `Exit codes: 0 good, 1 problem found, 2 usage, 69 unavailable, 
  * @returns the exit code; everything to be said has been written.
  */
 export async function runCli(argv: readonly string[], context: CommandContext): Promise<ExitCode> {
+  const words = normalize(argv);
   let work: (() => Promise<ExitCode>) | null = null;
-  const parser = yargs([...argv])
+  const parser = yargs(words)
     .scriptName('tailrace')
     .usage('$0 <command>\n\nWrites email events from a PostgreSQL queue table to a JSON-lines file and delivers them.')
     .version(version())
@@ -35,12 +38,12 @@ export async function runCli(argv: readonly string[], context: CommandContext): 
     .recommendCommands()
     .demandCommand(1, 'Name a command; `tailrace --help` lists them.')
     .parserConfiguration({ 'duplicate-arguments-array': false })
-    .option('check-syntax', { type: 'boolean', hidden: true })
+    .option('check-syntax', { type: 'boolean', describe: 'the same as `check`, as the old processor had it' })
     .epilogue(EPILOGUE)
     .exitProcess(false)
     .showHelpOnFail(false)
     .wrap(Math.min(context.stdout.columns ?? 100, 120));
-  for (const command of COMMANDS) {
+  for (const command of await loadCommands(words)) {
     parser.command({
       command: command.usage,
       describe: command.summary,
@@ -53,16 +56,26 @@ export async function runCli(argv: readonly string[], context: CommandContext): 
       },
     });
   }
-  const usage = await parse(parser, normalize(argv), context);
+  const usage = await parse(parser, words, context);
   if (usage !== null) return usage;
   return work === null ? EXIT.ok : perform(work, context);
 }
 
-/** `tailrace --check-syntax [FILE]`, as the old processor was called, is `check`. */
-const normalize = (argv: readonly string[]): string[] =>
-  argv.includes('--check-syntax')
-    ? ['check', ...argv.filter((word) => word !== '--check-syntax' && word !== 'check')]
-    : [...argv];
+async function loadCommands(words: readonly string[]): Promise<Command[]> {
+  const named = COMMANDS[words[0] ?? ''];
+  const loads = named ? [named] : Object.values(COMMANDS);
+  return Promise.all(loads.map((load) => load()));
+}
+
+/**
+ * `tailrace --check-syntax [FILE]`, as the old processor was called, is `check`; a lone `-`, which yargs drops, is
+ * standard input.
+ */
+function normalize(argv: readonly string[]): string[] {
+  const words = argv.map((word) => (word === '-' ? '/dev/stdin' : word));
+  if (!words.includes('--check-syntax')) return words;
+  return ['check', ...words.filter((word) => word !== '--check-syntax' && word !== 'check')];
+}
 
 /** @returns an exit code when the command line is wrong, or was only a question (`--help`, `--version`). */
 async function parse(parser: Argv, argv: string[], { stdout, stderr }: CommandContext): Promise<ExitCode | null> {

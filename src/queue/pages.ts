@@ -33,15 +33,21 @@ export interface Page {
   readonly after: string;
 }
 
-/** Reads the next page; null = nothing new. */
+/**
+ * Reads the next page; null = nothing new.
+ *
+ * @param idle the last look found nothing: asks the index first whether there is anything at all.
+ */
 export async function nextPage(
   session: Session,
   table: QueueTable,
   position: PagePosition,
   config: Config,
   gaps: Gaps,
+  idle: boolean,
 ): Promise<Page | null> {
   if (position.after === null) return firstPage(session, table, position, config);
+  if (idle && (await readBounds(session, table, position.after)) === null) return null;
   const after = BigInt(position.after);
   const upTo = (after + WINDOW).toString();
   const rows = await session.page(pageSql(table), [position.after, upTo, config.maxEventBytes], MAX_BATCH_EVENTS + 1);
@@ -50,9 +56,25 @@ export async function nextPage(
     noteGaps(position, after, events, gaps);
     return { events, tooLarge: [], after: events.at(-1)?.id ?? position.after };
   }
+  const bounds = await readBounds(session, table, position.after);
+  if (bounds === null) return null;
   return (
-    (await stepOverLarge(session, table, position.after, upTo, config)) ?? stepOverForeign(session, table, after, upTo)
+    (await stepOverLarge(session, table, position.after, upTo, config)) ?? stepOverForeign(after, BigInt(upTo), bounds)
   );
+}
+
+interface Bounds {
+  /** The first id behind the position. */
+  readonly next: bigint;
+  /** The last id of all. */
+  readonly last: bigint;
+}
+
+/** What the index has behind an id, ours or not; null = nothing. */
+async function readBounds(session: Session, table: QueueTable, after: string): Promise<Bounds | null> {
+  const [bounds] = await session.query(boundsSql(table), [after], `bounds ${table.revision}`);
+  const [next, last] = bounds ?? [];
+  return next == null || last == null ? null : { next: BigInt(next), last: BigInt(last) };
 }
 
 /** Where reading begins: before the lowest id, and past what was settled before, which is skimmed without its text. */
@@ -62,11 +84,10 @@ async function firstPage(
   position: PagePosition,
   config: Config,
 ): Promise<Page | null> {
-  const [bounds] = await session.query(boundsSql(table), [MIN_ID]);
-  const [first, last] = bounds ?? [];
-  if (first == null || last == null) return null;
-  position.gapsFrom = BigInt(last) - GAPS_BEFORE_START;
-  const after = await skim(session, table, BigInt(first), BigInt(last), config);
+  const bounds = await readBounds(session, table, MIN_ID);
+  if (bounds === null) return null;
+  position.gapsFrom = bounds.last - GAPS_BEFORE_START;
+  const after = await skim(session, table, bounds.next, bounds.last, config);
   return { events: [], tooLarge: [], after: (after - 1n).toString() };
 }
 
@@ -107,13 +128,9 @@ async function stepOverLarge(
 }
 
 /** Nothing of ours in the window: steps over it when the table goes on behind it, or keeps a short look-back. */
-async function stepOverForeign(session: Session, table: QueueTable, after: bigint, upTo: string): Promise<Page | null> {
-  const [bounds] = await session.query(boundsSql(table), [after.toString()], `bounds ${table.revision}`);
-  const [next, last] = bounds ?? [];
-  if (next == null || last == null) return null;
-  const behind = BigInt(next) > BigInt(upTo) ? BigInt(next) - 1n : after;
-  const end = BigInt(last) - LOOK_BACK;
-  const step = behind > after ? behind : end < BigInt(upTo) ? end : BigInt(upTo);
+function stepOverForeign(after: bigint, upTo: bigint, { next, last }: Bounds): Page | null {
+  const lookBack = last - LOOK_BACK;
+  const step = next > upTo ? next - 1n : lookBack < upTo ? lookBack : upTo;
   return step > after ? { events: [], tooLarge: [], after: step.toString() } : null;
 }
 

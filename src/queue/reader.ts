@@ -85,6 +85,7 @@ class Reader {
   #regime: Regime;
   #lookedMs = performance.now();
   #forgotMs = 0;
+  #idle = false;
   /** The generation under which nothing older was left to decide. */
   #decidedGeneration = 0;
 
@@ -109,6 +110,7 @@ class Reader {
 
   /** After a round. @returns true when the stream is at its end. */
   async rest(session: Session, found: boolean): Promise<boolean> {
+    this.#idle = !found;
     const { rights, sleep, regime, finished, inFlight, signal } = this.#options;
     const now = performance.now();
     if (now - this.#lookedMs > LOOK_INTERVAL_MS) {
@@ -137,7 +139,7 @@ class Reader {
     const { inFlight, rights } = this.#options;
     const ask = inFlight.ask();
     try {
-      const page = await nextPage(session, rights.table, this.#position, this.#regime.config, this.#gaps);
+      const page = await nextPage(session, rights.table, this.#position, this.#regime.config, this.#gaps, this.#idle);
       if (!page) return;
       yield await this.#admit(session, page.events, page.tooLarge, ask);
       // Only now: what was read but not taken downstream must be read again after an error.

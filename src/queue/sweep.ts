@@ -9,7 +9,7 @@ import type { QueueTable } from './table.ts';
 /** Share of the time that sweeping may take. */
 const DUTY = 0.01;
 /** Shortest rest between two windows. */
-const MIN_REST_MS = 500;
+const MIN_REST_MS = 1_000;
 /** A window is made to last between these two. */
 const SHORT_MS = 20;
 const LONG_MS = 100;

@@ -3,6 +3,7 @@
 
 import type { Regime } from '../flow/batch.ts';
 import type { DueSource } from '../flow/due.ts';
+import { delay } from '../lib/delay.ts';
 import { messageOf } from '../lib/errors.ts';
 import { createThrottle, type Logger } from '../lib/logger.ts';
 import { createNudge, type Nudge } from '../lib/nudge.ts';
@@ -28,10 +29,17 @@ export interface FeederOptions {
   readonly signal: AbortSignal;
 }
 
+/** What a lane's loop waits for. */
+interface Wakes {
+  readonly room: Nudge;
+  readonly due: Nudge;
+  /** Monotonic milliseconds at which something is known to be due. */
+  nextDueMs: number;
+}
+
 export class Feeder {
   readonly #options: FeederOptions;
-  readonly #nudges = new Map<number, Nudge>();
-  readonly #nextDueMs = new Map<number, number>();
+  readonly #wakes = new Map<number, Wakes>();
   readonly #loops = new Set<Promise<void>>();
 
   constructor(options: FeederOptions) {
@@ -40,19 +48,25 @@ export class Feeder {
 
   /** Starts feeding a new lane. */
   start(lane: Lane): void {
-    const loop = this.#feed(lane).finally(() => this.#loops.delete(loop));
+    const wakes = { room: createNudge(), due: createNudge(), nextDueMs: Number.POSITIVE_INFINITY };
+    this.#wakes.set(lane.destinationId, wakes);
+    const loop = this.#feed(lane, wakes).finally(() => this.#loops.delete(loop));
     this.#loops.add(loop);
   }
 
   /** Some lane has room again. */
   onRoom(): void {
-    for (const nudge of this.#nudges.values()) nudge.nudge();
+    for (const { room } of this.#wakes.values()) room.nudge();
   }
 
   /** Something will be due at a destination in `waitMs`. */
   onDueLater(destinationId: number, waitMs: number): void {
+    const wakes = this.#wakes.get(destinationId);
+    if (!wakes) return;
     const at = performance.now() + Math.max(waitMs, SOON_MS);
-    this.#nextDueMs.set(destinationId, Math.min(this.#nextDueMs.get(destinationId) ?? Number.POSITIVE_INFINITY, at));
+    if (at >= wakes.nextDueMs) return;
+    wakes.nextDueMs = at;
+    wakes.due.nudge();
   }
 
   /** Resolves when every loop has ended, after the signal. */
@@ -60,17 +74,16 @@ export class Feeder {
     await Promise.all(this.#loops);
   }
 
-  async #feed(lane: Lane): Promise<void> {
+  async #feed(lane: Lane, wakes: Wakes): Promise<void> {
     const { router, signal, logger } = this.#options;
     const warn = createThrottle((fields, message) => logger.warn(fields, message));
-    const nudge = createNudge();
-    this.#nudges.set(lane.destinationId, nudge);
     while (!signal.aborted && router.lanes.has(lane)) {
       const room = lane.roomForDue;
       if (room.events < WORTH_EVENTS || room.bytes < WORTH_BYTES) {
-        await nudge.wait(IDLE_MS, signal);
+        await wakes.room.wait(IDLE_MS, signal);
         continue;
       }
+      wakes.nextDueMs = Number.POSITIVE_INFINITY;
       try {
         if ((await this.#fill(lane, room)) > 0) continue;
       } catch (error) {
@@ -79,10 +92,10 @@ export class Feeder {
           { error: messageOf(error), destination: lane.destinationId },
           'cannot ask which events are due; trying again',
         );
-        await nudge.wait(ERROR_MS, signal);
+        await delay(ERROR_MS, signal);
         continue;
       }
-      await this.#rest(lane, signal);
+      await rest(wakes, signal);
     }
   }
 
@@ -90,23 +103,19 @@ export class Feeder {
   async #fill(lane: Lane, room: Lane['roomForDue']): Promise<number> {
     const { due, router, regime, giveBack } = this.#options;
     const now = regime();
-    this.#nextDueMs.delete(lane.destinationId);
     const events = await due.take(now, lane.destinationId, room);
     const refused = events.filter((event) => !router.offerDue(lane, event, now));
     if (refused.length > 0) giveBack(refused.map(({ event }) => event.id));
     return events.length - refused.length;
   }
+}
 
-  /** Waits until something is due. Room alone is no reason to ask again: then the lane would ask after each answer. */
-  async #rest(lane: Lane, signal: AbortSignal): Promise<void> {
-    const started = performance.now();
-    const nudge = this.#nudges.get(lane.destinationId) ?? createNudge();
-    while (!signal.aborted) {
-      const next = this.#nextDueMs.get(lane.destinationId) ?? Number.POSITIVE_INFINITY;
-      const until = Math.min(started + IDLE_MS, next);
-      const waitMs = until - performance.now();
-      if (waitMs <= 0) return;
-      await nudge.wait(Math.min(waitMs, SOON_MS * 5), signal);
-    }
+/** Waits until something is due, at most a second. Room alone is no reason to ask again after an empty answer. */
+async function rest(wakes: Wakes, signal: AbortSignal): Promise<void> {
+  const idleUntil = performance.now() + IDLE_MS;
+  for (;;) {
+    const waitMs = Math.min(idleUntil, wakes.nextDueMs) - performance.now();
+    if (waitMs <= 0 || signal.aborted) return;
+    await wakes.due.wait(waitMs, signal);
   }
 }

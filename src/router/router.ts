@@ -43,7 +43,7 @@ export class Router extends Transform {
   #collecting: NodeJS.Timeout | undefined;
 
   constructor(options: RouterOptions) {
-    super({ objectMode: true, readableHighWaterMark: 8, writableHighWaterMark: 2 });
+    super({ objectMode: true, readableHighWaterMark: 8, writableHighWaterMark: 1 });
     this.#options = options;
     this.lanes = new Lanes({
       createDestination: options.createDestination,
