@@ -18,7 +18,7 @@ import { codeOf, EXIT, messageOf, TailraceError } from './lib/errors.ts';
 import { createThrottle, type Logger } from './lib/logger.ts';
 import { createNudge } from './lib/nudge.ts';
 import { journalId } from './log-file/journal-id.ts';
-import { acquireLocalLock, type LocalLock } from './log-file/local-lock.ts';
+import { acquireLocalLock, type LocalLock, stateDirectory } from './log-file/local-lock.ts';
 import type { LogFileStage } from './log-file/writer.ts';
 import { runPipeline } from './pipeline.ts';
 import { enforce } from './queue/regime.ts';
@@ -50,6 +50,12 @@ export interface Processor {
   run(): Promise<Summary>;
 }
 
+/** The right to write, and the configuration whose log file is locked. */
+interface Entry {
+  readonly rights: Rights;
+  readonly config: Config;
+}
+
 export function createProcessor(options: ProcessorOptions): Processor {
   const { logger, stop, once } = options;
   const tally = new Tally();
@@ -63,15 +69,16 @@ export function createProcessor(options: ProcessorOptions): Processor {
   const open = (): Promise<Session> => Session.open({ database: options.database, applicationName: 'tailrace' });
 
   /** Tries until it gets something; a `once` gives up at the first failure. */
-  const persist = async <T>(attempt: () => Promise<T | null>, busy: string): Promise<T | null> => {
-    let said = false;
+  const persist = async <T>(attempt: () => Promise<T | null>, holds: () => string): Promise<T | null> => {
+    let said = '';
     for (;;) {
       try {
         const got = await attempt();
         if (got !== null) return got;
+        const busy = `another tailrace process holds ${holds()}`;
         if (once) throw new TailraceError('BUSY', `${busy}; try again later`, { exitCode: EXIT.tryAgain });
-        if (!said) logger.info(`${busy}; standing by`);
-        said = true;
+        if (said !== busy) logger.info(`${busy}; standing by`);
+        said = busy;
       } catch (error) {
         if (once || !(error instanceof TailraceError)) throw error;
         complain({ error: error.message, code: error.code }, 'cannot start; trying again every second');
@@ -81,45 +88,59 @@ export function createProcessor(options: ProcessorOptions): Processor {
     }
   };
 
-  const takeLock = async (file: LogFileConfig | null): Promise<boolean> => {
-    await lock?.release();
-    lock = null;
+  /** Holds the lock of this file and of no other. @returns null when another process has it. */
+  const takeLock = async (file: LogFileConfig | null): Promise<true | null> => {
+    const directory = file && stateDirectory(file.filename);
+    if (lock !== null && lock.directory !== directory) {
+      await lock.release();
+      lock = null;
+    }
     if (file === null) return true;
-    lock = await persist(() => acquireLocalLock(file), `another tailrace process holds the lock of ${file.filename}`);
-    return lock !== null;
+    lock ??= await acquireLocalLock(file);
+    return lock && true;
   };
+  const lockOf = (file: LogFileConfig | null): string => `the lock of ${file?.filename}`;
 
   const journal = async (): Promise<RightsOptions['journal']> => {
     if (lock === null) return { id: randomUUID(), at: `${hostname()}:` };
     return { id: await journalId(lock.directory), at: `${hostname()}:${lock.directory}` };
   };
 
-  /** Becomes the writer, or null when stopped while standing by. */
-  const enter = async (): Promise<Rights | null> => {
-    if (!(await takeLock(config.logFile))) return null;
-    const rightsOptions = {
+  /** Tries to become the writer; which file to lock may change between two attempts. @returns null when another process is. */
+  const acquire = async (): Promise<Entry | null> => {
+    const underConfig = config;
+    if (!(await takeLock(underConfig.logFile))) return null;
+    const rights = await Rights.acquire({
       open,
       journal: await journal(),
       markProcessed: () => config.onDelivered === 'mark_processed',
       onWake: nudge.nudge,
       logger,
-    };
-    const rights = await persist(() => Rights.acquire(rightsOptions), 'another tailrace process holds the queue');
-    for (const stranger of rights?.strangers ?? []) {
+    });
+    return rights && { rights, config: underConfig };
+  };
+
+  /** Becomes the writer, or null when stopped while standing by. */
+  const enter = async (): Promise<Entry | null> => {
+    const entry = await persist(acquire, () =>
+      config.logFile !== null && lock === null ? lockOf(config.logFile) : 'the queue',
+    );
+    for (const stranger of entry?.rights.strangers ?? []) {
       logger.warn(
         { journal_at: stranger.journalAt, epoch: stranger.epoch },
         'took over from a process that did not stop cleanly and kept its state elsewhere; events in flight then may stand in its file and in ours',
       );
     }
-    return rights;
+    return entry;
   };
 
   /** One tenure as the writer. @returns false when another process took over. */
-  const tenure = async (rights: Rights): Promise<boolean> => {
+  const tenure = async ({ rights, config: first }: Entry): Promise<boolean> => {
     let clean = false;
     try {
-      const current = { rights, regime: await enforce(await rights.session(stop), config, rights.epoch) };
+      const current = { rights, regime: await enforce(await rights.session(stop), first, rights.epoch) };
       inForce = current;
+      void follow();
       logger.info(
         { epoch: rights.epoch, generation: current.regime.generation, queue: rights.table.name },
         'started as the writer of the queue',
@@ -131,7 +152,11 @@ export function createProcessor(options: ProcessorOptions): Processor {
         nudge,
         once,
         onSwitch: async (to) => {
-          if (await takeLock(to)) await rights.moveJournal(await journal(), stop);
+          const taken = await persist(
+            () => takeLock(to),
+            () => lockOf(to),
+          );
+          if (taken) await rights.moveJournal(await journal(), stop);
         },
         onSettled: (items) => tally.add(items),
         onLogFile: (stage) => {
@@ -160,13 +185,17 @@ export function createProcessor(options: ProcessorOptions): Processor {
       return;
     }
     config = loaded.config;
+    await follow();
+  };
+
+  /** Puts the newest configuration in force, as soon as PostgreSQL takes it, unless the tenure ends before. */
+  const follow = async (): Promise<void> => {
     const current = inForce;
-    while (current !== null && current === inForce && !stop.aborted) {
+    while (current !== null && current === inForce && current.regime.config !== config && !stop.aborted) {
       try {
         current.regime = await enforce(await current.rights.session(stop), config, current.rights.epoch);
         nudge.nudge();
-        logger.info({ file: loaded.file, generation: current.regime.generation }, 'configuration loaded');
-        return;
+        logger.info({ file: options.loaded.file, generation: current.regime.generation }, 'configuration loaded');
       } catch (error) {
         if (!stop.aborted)
           complain({ error: messageOf(error) }, 'cannot put the new configuration in force yet; trying again');
@@ -189,8 +218,8 @@ export function createProcessor(options: ProcessorOptions): Processor {
           });
       try {
         while (!stop.aborted) {
-          const rights = await enter();
-          if (rights === null || (await tenure(rights))) break;
+          const entry = await enter();
+          if (entry === null || (await tenure(entry))) break;
         }
         return tally.summary;
       } finally {

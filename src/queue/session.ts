@@ -37,6 +37,7 @@ export interface SessionOptions {
 export class Session {
   readonly #client: pg.Client;
   readonly #lost = new AbortController();
+  #turn: Promise<void> = Promise.resolve();
 
   private constructor(client: pg.Client) {
     this.#client = client;
@@ -92,7 +93,7 @@ export class Session {
       types: RAW_TEXT,
       ...(name ? { name } : {}),
     };
-    const result = await this.#guard(this.#client.query<RawValue[]>(config));
+    const result = await this.#inTurn(() => this.#client.query<RawValue[]>(config));
     return result.rows;
   }
 
@@ -102,16 +103,17 @@ export class Session {
    * @param maxRows above the statement's LIMIT.
    */
   async page(sql: string, values: readonly unknown[], maxRows: number): Promise<readonly RawRow[]> {
-    const stream = this.#client.query(
-      new QueryStream(sql, [...values], { rowMode: 'array', types: RAW_TEXT, batchSize: maxRows }),
-    );
     const rows: RawRow[] = [];
-    stream.on('data', (row: RawRow) => rows.push(row));
-    const ended = new Promise<void>((resolve, reject) => {
-      stream.once('end', resolve);
-      stream.once('error', reject);
+    await this.#inTurn(() => {
+      const stream = this.#client.query(
+        new QueryStream(sql, [...values], { rowMode: 'array', types: RAW_TEXT, batchSize: maxRows }),
+      );
+      stream.on('data', (row: RawRow) => rows.push(row));
+      return new Promise<void>((resolve, reject) => {
+        stream.once('end', resolve);
+        stream.once('error', reject);
+      });
     });
-    await this.#guard(ended);
     return rows;
   }
 
@@ -129,24 +131,37 @@ export class Session {
     this.#lose(new Error('the session was closed'));
   }
 
-  async #guard<T>(work: Promise<T>): Promise<T> {
-    this.lost.throwIfAborted();
-    let onLost: () => void = () => undefined;
-    const gone = new Promise<never>((_, reject) => {
-      onLost = () => reject(this.lost.reason);
-      this.lost.addEventListener('abort', onLost, { once: true });
+  /** One statement at a time, in the order of the calls (pg gives up queueing them); none outlives the connection. */
+  async #inTurn<T>(send: () => Promise<T>): Promise<T> {
+    const before = this.#turn;
+    let end: () => void = () => undefined;
+    this.#turn = new Promise((resolve) => {
+      end = resolve;
     });
-    const deadline = setTimeout(
-      () => this.#lose(new Error(`no answer within ${QUERY_DEADLINE_MS / 1000} s`)),
-      QUERY_DEADLINE_MS,
-    );
-    work.catch(() => undefined);
+    await before;
     try {
-      return await Promise.race([work, gone]);
+      return await this.#guard(send);
     } finally {
-      clearTimeout(deadline);
-      this.lost.removeEventListener('abort', onLost);
+      end();
     }
+  }
+
+  /** Runs a statement with its deadline. */
+  #guard<T>(send: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.lost.throwIfAborted();
+      const onLost = (): void => reject(this.lost.reason);
+      const deadline = setTimeout(
+        () => this.#lose(new Error(`no answer within ${QUERY_DEADLINE_MS / 1000} s`)),
+        QUERY_DEADLINE_MS,
+      );
+      this.lost.addEventListener('abort', onLost, { once: true });
+      const settle = (): void => {
+        clearTimeout(deadline);
+        this.lost.removeEventListener('abort', onLost);
+      };
+      send().finally(settle).then(resolve, reject);
+    });
   }
 
   #lose(cause: unknown): void {

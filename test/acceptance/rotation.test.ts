@@ -45,7 +45,10 @@ test(`${BUSY_ROTATIONS} rotations under load leave each event in one file`, { ti
   const moves: Move[] = [];
   let rotating = true;
   const load = async (): Promise<void> => {
-    while (rotating) ids.push(...(await world.insert(500)));
+    while (rotating) {
+      ids.push(...(await world.insert(100)));
+      await sleep(5);
+    }
   };
   const loading = load();
   for (let number = 0; number < BUSY_ROTATIONS; number += 1) {

@@ -5,15 +5,16 @@ import { MAX_BATCH_BYTES, MAX_BATCH_EVENTS } from '../../flow/batch.ts';
 import type { QueueTable } from '../table.ts';
 
 /**
- * A page: $1 < id <= $2, at most 2,000 rows and 4 MiB of text (the first row always passes), rows above $3 octets left out.
+ * A page: $1 < id <= $2, at most 2,000 rows and 4 MiB of text (the first row always passes); it ends before a row above $3 octets.
  * Columns: octets, then those of the shape.
  */
 export const pageSql = (table: QueueTable): string => `
 SELECT tailrace_bytes, ${table.selectList} FROM (
-  SELECT *, sum(tailrace_bytes) OVER (ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS tailrace_before
+  SELECT *, sum(tailrace_bytes) OVER (ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS tailrace_before,
+            max(tailrace_bytes) OVER (ORDER BY id ROWS UNBOUNDED PRECEDING) AS tailrace_largest
   FROM (SELECT ${table.selectList}, ${table.bytes} AS tailrace_bytes FROM ${table.name}
         WHERE id > $1 AND id <= $2${table.ours} ORDER BY id LIMIT ${MAX_BATCH_EVENTS}) e
-) x WHERE coalesce(tailrace_before, 0) < ${MAX_BATCH_BYTES} AND tailrace_bytes <= $3 ORDER BY id`;
+) x WHERE coalesce(tailrace_before, 0) < ${MAX_BATCH_BYTES} AND tailrace_largest <= $3 ORDER BY id`;
 
 /** What is there after $1, up to $2, without its text: id, octets. The idle poll, and the way past rows that are too large. */
 export const peekSql = (table: QueueTable): string =>
