@@ -29,7 +29,7 @@ export interface QueuedEvent {
   /** The row's `id`: decimal digits of a bigint, never a JavaScript number. */
   readonly id: string;
   readonly shape: RowShape;
-  /** One value per column of `shape.columns`, in that order. */
+  /** The values of `shape.columns`, in that order; what a query returned behind them is nobody's. */
   readonly values: readonly RawValue[];
   /** Octets of the row's text in PostgreSQL: what buffers are bounded by. */
   readonly bytes: number;

@@ -1,7 +1,7 @@
 // Fetches rows by id and filters what any read path found: the one door into the data path. Sizes are asked before
 // text is fetched, so that memory is bounded whatever stands in the table.
 
-import type { QueuedEvent } from '../event/event.ts';
+import type { QueuedEvent, RawValue } from '../event/event.ts';
 import { type BatchEvent, MAX_BATCH_BYTES, MAX_BATCH_EVENTS } from '../flow/batch.ts';
 import { FRESH, type Standing } from '../flow/standing.ts';
 import { idsOfBits } from '../lib/id-set.ts';
@@ -13,7 +13,7 @@ import type { QueueTable } from './table.ts';
 
 /** Ids whose rows were looked for, sorted by what was found. */
 export interface Found {
-  /** Chunks of at most 2,000 ids and 4 MiB, to be fetched one at a time. */
+  /** Chunks of at most 1,000 ids and 4 MiB, to be fetched one at a time. */
   readonly chunks: readonly (readonly string[])[];
   /** [id, octets] of rows above the limit. */
   readonly tooLarge: readonly (readonly [string, number])[];
@@ -60,14 +60,13 @@ export async function fetchRows(session: Session, table: QueueTable, ids: readon
   return toEvents(await session.query(rowsSql(table), [numbers(ids)], `rows ${table.revision}`), table);
 }
 
-/** Rows of `pageSql` or `rowsSql`: octets first, then the columns of the shape. */
+/** Rows of `pageSql` or `rowsSql`: the columns of the shape, then octets. */
 export function toEvents(rows: readonly RawRow[], table: QueueTable): QueuedEvent[] {
   const { shape } = table;
   const events: QueuedEvent[] = new Array(rows.length);
   for (let at = 0; at < rows.length; at += 1) {
-    const row = rows[at] as (string | null)[];
-    const bytes = Number(row.shift());
-    events[at] = { id: row[shape.idAt] as string, shape, values: row, bytes };
+    const values = rows[at] as readonly RawValue[];
+    events[at] = { id: values[shape.idAt] as string, shape, values, bytes: Number(values[shape.columns.length]) };
   }
   return events;
 }

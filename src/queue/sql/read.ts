@@ -5,11 +5,11 @@ import { MAX_BATCH_BYTES, MAX_BATCH_EVENTS } from '../../flow/batch.ts';
 import type { QueueTable } from '../table.ts';
 
 /**
- * A page: $1 < id <= $2, at most 2,000 rows and 4 MiB of text (the first row always passes); it ends before a row above $3 octets.
- * Columns: octets, then those of the shape.
+ * A page: $1 < id <= $2, at most 1,000 rows and 4 MiB of text (the first row always passes); it ends before a row above $3 octets.
+ * Columns: those of the shape, then octets.
  */
 export const pageSql = (table: QueueTable): string => `
-SELECT tailrace_bytes, ${table.selectList} FROM (
+SELECT ${table.selectList}, tailrace_bytes FROM (
   SELECT *, sum(tailrace_bytes) OVER (ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS tailrace_before,
             max(tailrace_bytes) OVER (ORDER BY id ROWS UNBOUNDED PRECEDING) AS tailrace_largest
   FROM (SELECT ${table.selectList}, ${table.bytes} AS tailrace_bytes FROM ${table.name}
@@ -24,9 +24,9 @@ export const peekSql = (table: QueueTable): string =>
 export const sizesSql = (table: QueueTable): string =>
   `SELECT id, ${table.bytes} FROM ${table.name} WHERE id = ANY($1::int8[])${table.ours} ORDER BY id`;
 
-/** Rows by id: octets, then the columns of the shape. */
+/** Rows by id: the columns of the shape, then octets. */
 export const rowsSql = (table: QueueTable): string =>
-  `SELECT ${table.bytes}, ${table.selectList} FROM ${table.name} WHERE id = ANY($1::int8[])${table.ours} ORDER BY id`;
+  `SELECT ${table.selectList}, ${table.bytes} FROM ${table.name} WHERE id = ANY($1::int8[])${table.ours} ORDER BY id`;
 
 /** The first id after $1 and the last of all, ours or not: two looks at the index. */
 export const boundsSql = (table: QueueTable): string =>
@@ -37,7 +37,7 @@ export const SNAPSHOT_SQL = 'SELECT pg_snapshot_xmin(s)::text, pg_snapshot_xmax(
 
 /**
  * Ledger bits that say "settled before" between the ids $1 and $2: kind, block, bits. Asked AFTER rows have arrived. Not
- * joined into the page: with stale statistics the planner makes 2,000 × all blocks of it (QUEUE B4).
+ * joined into the page: with stale statistics the planner makes rows × all blocks of it (QUEUE B4).
  */
 export const EXCLUDED_SQL = `
 SELECT kind::text, block, ids FROM tailrace.ledger

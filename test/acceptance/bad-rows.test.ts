@@ -1,0 +1,81 @@
+// Rows that no tidy producer writes go through intact or are set aside alone; none loses or repeats another event.
+
+import { readFile, writeFile } from 'node:fs/promises';
+import { describe, expect, test } from 'vitest';
+import { createWorld, expectOneLineEach, SLOW_MS, stopped, waitUntilDrained } from './world.ts';
+
+test('a type nobody knows and a row of nothing but an id are logged', async () => {
+  await using world = await createWorld();
+  await world.database.query(`INSERT INTO events (event_type, email) VALUES ('of tomorrow', 'a@example.com')`);
+  const empty = `INSERT INTO events (id, event_type) VALUES (-7, NULL)`;
+  await world.database.query(empty);
+  expect(await world.once()).toMatchObject({ read: 2, logged: 2, delivered: 2 });
+  const [first, second] = await world.lines();
+  expect(Object.keys(first?.event ?? {})).toEqual(['time_written_to_logfile', 'event_id', 'event_time', 'event_type']);
+  expect(second?.event).toMatchObject({ event_type: 'of tomorrow', email: 'a@example.com' });
+});
+
+describe('ids', () => {
+  const IDS = ['-9223372036854775808', '-1', '0', '9007199254740993', '9223372036854775806', '9223372036854775807'];
+
+  test.for([IDS, ...IDS.map((id) => [id])])('%s are read by `run --once`', { timeout: SLOW_MS }, async (ids) => {
+    await using world = await createWorld();
+    for (const id of ids) await world.database.query(`INSERT INTO events (id, event_type) VALUES ($1, 'scomp')`, [id]);
+    expect(await world.once()).toMatchObject({ read: ids.length, delivered: ids.length });
+    expect((await world.lines()).map(({ id }) => id)).toEqual(ids);
+  });
+
+  test('at both ends of the range stop nothing that comes later', { timeout: SLOW_MS }, async () => {
+    await using world = await createWorld();
+    const insert = `INSERT INTO events (id, event_type) VALUES ($1, 'scomp')`;
+    await using running = await world.run();
+    for (const id of [...IDS].reverse()) await world.database.query(insert, [id]);
+    await waitUntilDrained(world, 20_000);
+    const later = await world.insert(10);
+    await waitUntilDrained(world, 20_000);
+    expectOneLineEach(await world.lines(), [...IDS, ...later]);
+    expect(running.stderr).not.toContain('cannot read the queue');
+    expect(await stopped(running)).toBe(0);
+  });
+});
+
+test('texts of a megabyte pass whole', { timeout: SLOW_MS }, async () => {
+  await using world = await createWorld();
+  const text = `\u0001"\\\n\u2028ü😀`.repeat(100_000);
+  await world.insert(6, { event_type: 'bounce_all', bounce_text: text, message: text });
+  expect(await world.once()).toMatchObject({ read: 6, logged: 6 });
+  for (const { event } of await world.lines()) {
+    expect(event.bounce_text === text && event.message === text).toBe(true);
+  }
+});
+
+test('a row above max_event_bytes is parked alone', { timeout: SLOW_MS }, async () => {
+  await using world = await createWorld();
+  await world.configure({ logfile: { filename: world.log }, max_event_bytes: 100_000 });
+  await using running = await world.run();
+  const before = await world.insert(10);
+  const [large] = await world.insert(1, { message: 'x'.repeat(100_001) });
+  const after = await world.insert(10);
+  await running.waitForStderr(/parked events that are too large/);
+  await world.insert(1);
+  const { stdout } = await world.cli(['status', '--json']);
+  expect(JSON.parse(stdout).destinations).toMatchObject([{ destination: '(too large)', parked: 1 }]);
+  expect(await stopped(running)).toBe(0);
+  expect(await world.once()).toMatchObject({ parked: 0 });
+  const lines = await world.lines();
+  expectOneLineEach(lines.slice(0, 20), [...before, ...after]);
+  expect(await world.database.query('SELECT id FROM events')).toEqual([{ id: large }]);
+});
+
+test('malformed lines given to `record` are kept aside, and the rest is recorded', async () => {
+  await using world = await createWorld();
+  const lines = ['{"event_type":"scomp"}', 'not json', '{"event_type":"scomp","emial":"a"}', '[]', '{"event_type":5}'];
+  await writeFile(`${world.folder}/in.jsonl`, `${lines.join('\n')}\n{"event_type":"scomp","email":"z@example.com"}`);
+  const { code, stdout, stderr } = await world.cli(['record', 'in.jsonl']);
+  expect(code).toBe(1);
+  expect(stdout).toMatch(/^recorded 2, rejected 4 /);
+  for (const line of [2, 3, 4, 5]) expect(stderr).toContain(`in.jsonl:${line}: `);
+  const rejected = (await readFile(`${world.folder}/in.jsonl.rejected.jsonl`, 'utf8')).trimEnd().split('\n');
+  expect(rejected.map((line) => JSON.parse(line).input)).toEqual(lines.slice(1));
+  expect(await world.once()).toMatchObject({ read: 2, logged: 2 });
+});
