@@ -95,7 +95,7 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
   });
   const router: Router = new Router({
     createDestination: (route, { config }) => createDestination(route.destination, { config }),
-    mayDeliver: () => rights.held,
+    mayDeliver: () => rights.held && logFile.status().state === 'ok',
     onLane: (lane) => feeder.start(lane),
     onRoom: () => feeder.onRoom(),
     onDueLater: (destinationId, waitMs) => feeder.onDueLater(destinationId, waitMs),
@@ -111,7 +111,7 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     logger,
     signal: feeding,
   });
-  const logFile = createLogFileStage({
+  const logFile: LogFileStage = createLogFileStage({
     logFile: regime().config.logFile,
     log: logger,
     signal: AbortSignal.any([stop, over]),
@@ -140,7 +140,6 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     { objectMode: true, highWaterMark: READ_AHEAD },
   );
 
-  router.lanes.waysOf(regime());
   const pumping = setInterval(() => router.lanes.pump(), 1_000);
   try {
     await pipeline(reader, logFile, router, settler, { signal: over });

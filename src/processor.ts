@@ -26,6 +26,8 @@ import { Rights, type RightsOptions } from './queue/rights.ts';
 import { Session } from './queue/session.ts';
 
 const STANDBY_POLL_MS = 1_000;
+/** Ends the place of a process without a log file: it leaves nothing behind that could stand in a file. */
+const NO_JOURNAL = ':';
 
 export interface ProcessorOptions {
   /** Good, as loaded at the start. */
@@ -102,7 +104,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
   const lockOf = (file: LogFileConfig | null): string => `the lock of ${file?.filename}`;
 
   const journal = async (): Promise<RightsOptions['journal']> => {
-    if (lock === null) return { id: randomUUID(), at: `${hostname()}:` };
+    if (lock === null) return { id: randomUUID(), at: `${hostname()}${NO_JOURNAL}` };
     return { id: await journalId(lock.directory), at: `${hostname()}:${lock.directory}` };
   };
 

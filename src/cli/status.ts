@@ -57,8 +57,8 @@ export function duration(seconds: number | null): string {
 function render({ writer, queued, queued_is_minimum, left, oldest_seconds, destinations }: Status): string {
   const state =
     writer === null
-      ? 'no process has taken the queue yet'
-      : `${writer.stopped ? 'stopped' : 'taken over'} by epoch ${writer.epoch}${writer.stopped ? '' : `, ${duration(writer.started_seconds)} ago`}`;
+      ? 'no process has been the writer yet'
+      : `${writer.state}, epoch ${writer.epoch}, began ${duration(writer.started_seconds)} ago (${writer.journal_at})`;
   const lines = [
     `queue    ${queued_is_minimum ? 'more than ' : ''}${count(queued)} queued, oldest ${duration(oldest_seconds)}; ${count(left)} left in the queue by configuration`,
     `writer   ${state}`,

@@ -45,8 +45,9 @@ export function changesOf(items: readonly Settled[]): Changes {
     fail: { destinations: [], ids: [], parked: [], generations: [], attempts: [], waitsMs: [], errors: [] },
     unfail: { destinations: [], ids: [] },
   };
-  for (const { id, from, to } of items) {
-    if (to === null) changes.gone.push(id);
+  for (const { id, from, to, outcome } of items) {
+    // An orphan's row is gone already, or is not ours any more: then it is somebody else's to delete.
+    if (to === null && outcome !== 'orphan') changes.gone.push(id);
     if (to === null && from === FRESH) continue;
     const before = bitsOf(from);
     const after = to === null ? NOWHERE : bitsOf(to);

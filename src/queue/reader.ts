@@ -48,10 +48,16 @@ export async function* readQueue(options: ReaderOptions): AsyncGenerator<Batch> 
   const reader = new Reader(options);
   const { rights, sleep, signal, logger } = options;
   const warn = createThrottle((fields, message) => logger.error(fields, message));
+  let announced: Regime | null = null;
   while (!signal.aborted) {
     try {
       const session = await rights.session(signal);
       let found = false;
+      if (announced !== reader.begin()) {
+        // An empty batch takes a new configuration through the stages even when there is nothing to read.
+        announced = reader.regime;
+        yield toBatch([], announced);
+      }
       for await (const events of reader.round(session)) {
         found = true;
         if (events.length === 0) continue;
@@ -99,9 +105,17 @@ class Reader {
     return this.#regime;
   }
 
+  /** Begins a round under the configuration that is in force now. */
+  begin(): Regime {
+    const regime = this.#options.regime();
+    // A log file switched on logs what is still queued: from the first row on.
+    if (this.#regime.config.logFile === null && regime.config.logFile !== null) this.#position.after = null;
+    this.#regime = regime;
+    return regime;
+  }
+
   /** Looks everywhere once. Yields what passed the filter; an empty list says that something was done all the same. */
   async *round(session: Session): AsyncGenerator<readonly BatchEvent[]> {
-    this.#regime = this.#options.regime();
     yield* this.#pages(session);
     yield* this.#byId(session, this.#gaps.due(performance.now()));
     if (this.#regime.generation !== this.#decidedGeneration) yield* this.#older();

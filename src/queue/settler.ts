@@ -107,7 +107,10 @@ export class Settler extends Writable {
   async #commit(session: Session, seq: string, { items, onDelivered }: Settlement): Promise<void> {
     const { epoch } = this.#options;
     const table = this.#options.table();
-    if (onDelivered === 'delete' && items.every(({ from, to }) => to === null && from === FRESH)) {
+    if (
+      onDelivered === 'delete' &&
+      items.every(({ from, to, outcome }) => to === null && from === FRESH && outcome !== 'orphan')
+    ) {
       const ids = numbers(items.map(({ id }) => id));
       const [fenced] = await session.query(settleGoneSql(table), [epoch, seq, ids], `settle_gone ${table.revision}`);
       if (fenced?.[0] !== '1') await this.#assertSettled(session, seq);

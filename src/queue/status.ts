@@ -1,7 +1,7 @@
 // What `tailrace status` says, read from PostgreSQL alone: it works whether a processor runs or not.
 
 import { checkSchema, QUEUE_TABLE } from './schema.ts';
-import { numbers, type Session } from './session.ts';
+import { numbers, type RawRow, type Session } from './session.ts';
 import { agesSql, DESTINATIONS_SQL, LEFT_SQL, oldestSql, queuedSql, WRITER_SQL } from './sql/status.ts';
 import { readQueueTable } from './table.ts';
 
@@ -21,14 +21,17 @@ export interface DestinationStatus {
   readonly last_error: string | null;
 }
 
+export interface Writer {
+  readonly epoch: string;
+  /** `gone`: neither connected nor stopped in order; a standby takes over, or nobody does. */
+  readonly state: 'running' | 'stopped' | 'gone';
+  readonly started_seconds: number;
+  readonly journal_at: string;
+}
+
 export interface Status {
-  /** The process that last took the queue over, and whether it stopped cleanly since; null = none yet. */
-  readonly writer: {
-    readonly epoch: string;
-    readonly started_seconds: number;
-    readonly stopped: boolean;
-    readonly journal_at: string;
-  } | null;
+  /** The process that last became the writer; null = none yet. */
+  readonly writer: Writer | null;
   readonly queued: number;
   /** There are more than `queued` rows; they were not counted further. */
   readonly queued_is_minimum: boolean;
@@ -44,7 +47,7 @@ export async function readStatus(session: Session): Promise<Status> {
   await checkSchema(session, table.oid);
   const rows = await session.query(DESTINATIONS_SQL);
   const [left] = await session.query(LEFT_SQL);
-  const [writer] = await session.query(WRITER_SQL);
+  const [writer] = await session.query(WRITER_SQL, [table.oid]);
   const [queued] = await session.query(queuedSql(table), [MAX_COUNTED + 1]);
   const [oldest] = await session.query(oldestSql(table));
   const wanted = [...rows.map((row) => row[6]), oldest?.[0]].filter((id) => id != null);
@@ -55,14 +58,7 @@ export async function readStatus(session: Session): Promise<Status> {
     roundedOrNull(id == null ? null : (ages.get(id) ?? null));
   const counted = Number(queued?.[0]);
   return {
-    writer: writer
-      ? {
-          epoch: String(writer[0]),
-          started_seconds: Math.round(Number(writer[1])),
-          stopped: writer[2] === 't',
-          journal_at: String(writer[3]),
-        }
-      : null,
+    writer: writer ? toWriter(writer) : null,
     queued: Math.min(counted, MAX_COUNTED),
     queued_is_minimum: counted > MAX_COUNTED,
     left: Number(left?.[0]),
@@ -89,6 +85,15 @@ export async function readStatus(session: Session): Promise<Status> {
       },
     };
   }
+}
+
+function toWriter([epoch, seconds, clean, connected, journalAt]: RawRow): Writer {
+  return {
+    epoch: String(epoch),
+    state: connected === 't' ? 'running' : clean === 't' ? 'stopped' : 'gone',
+    started_seconds: Math.round(Number(seconds)),
+    journal_at: String(journalAt),
+  };
 }
 
 const roundedOrNull = (text: string | null): number | null => (text === null ? null : Math.round(Number(text)));

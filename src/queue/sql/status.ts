@@ -21,9 +21,13 @@ FROM (SELECT destination_id, key, paused FROM tailrace.destination UNION ALL SEL
 
 export const LEFT_SQL = `SELECT coalesce(sum(bit_count(ids)), 0) FROM tailrace.ledger WHERE kind = 'l'`;
 
-/** The newest writer that was not replaced: epoch, seconds since it started, stopped cleanly, place of its journal. */
+/** The newest writer of the table $1: epoch, seconds since it began, stopped cleanly, holds its locks now, journal place. */
 export const WRITER_SQL = `
-SELECT epoch, extract(epoch FROM now() - started_at), clean, journal_at FROM tailrace.writer WHERE NOT revoked ORDER BY epoch DESC LIMIT 1`;
+SELECT epoch, extract(epoch FROM now() - started_at), clean,
+  EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND objid = 0 AND granted
+          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+          AND classid = (($1::int8 - 2147483648)::int4)::oid), journal_at
+FROM tailrace.writer WHERE NOT revoked ORDER BY epoch DESC LIMIT 1`;
 
 /** Rows in the queue that are ours: exact up to $1, so that a status never scans ten million rows. */
 export const queuedSql = (table: QueueTable): string =>
