@@ -99,6 +99,7 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     onLane: (lane) => feeder.start(lane),
     onRoom: () => feeder.onRoom(),
     onDueLater: (destinationId, waitMs) => feeder.onDueLater(destinationId, waitMs),
+    stop,
     graceMs: GRACE_MS,
   });
   const feeder = new Feeder({
@@ -119,8 +120,11 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
       if (once) broken.abort(error);
     },
     beforeSwitch: async (_from, to) => {
-      while (!router.quiet || router.readableLength > 0 || settler.writableLength > 0)
-        await delay(QUIET_CHECK_MS, rights.revoked);
+      while (!router.quiet || router.readableLength > 0 || settler.writableLength > 0) {
+        // Not only waited out: after its signal a delay is no pause at all.
+        over.throwIfAborted();
+        await delay(QUIET_CHECK_MS, over);
+      }
       await options.onSwitch(to);
     },
   });
@@ -135,7 +139,7 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
       settle,
       finished: once ? async (session) => !(await anythingDue(session, regime(), dueBefore)) : null,
       logger,
-      signal: stop,
+      signal: AbortSignal.any([stop, ended.signal]),
     }),
     { objectMode: true, highWaterMark: READ_AHEAD },
   );

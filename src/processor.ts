@@ -23,7 +23,7 @@ import type { LogFileStage } from './log-file/writer.ts';
 import { runPipeline } from './pipeline.ts';
 import { enforce } from './queue/regime.ts';
 import { Rights, type RightsOptions } from './queue/rights.ts';
-import { Session } from './queue/session.ts';
+import { isPassing, Session } from './queue/session.ts';
 
 const STANDBY_POLL_MS = 1_000;
 /** Ends the place of a process without a log file: it leaves nothing behind that could stand in a file. */
@@ -82,8 +82,8 @@ export function createProcessor(options: ProcessorOptions): Processor {
         if (said !== busy) logger.info(`${busy}; standing by`);
         said = busy;
       } catch (error) {
-        if (once || !(error instanceof TailraceError)) throw error;
-        complain({ error: error.message, code: error.code }, 'cannot start; trying again every second');
+        if (once || !(error instanceof TailraceError || isPassing(error)) || codeOf(error) === 'REVOKED') throw error;
+        complain({ error: messageOf(error), code: codeOf(error) }, 'cannot start; trying again every second');
       }
       await delay(STANDBY_POLL_MS * (0.5 + Math.random()), stop);
       if (stop.aborted) return null;
@@ -140,7 +140,12 @@ export function createProcessor(options: ProcessorOptions): Processor {
   const tenure = async ({ rights, config: first }: Entry): Promise<boolean> => {
     let clean = false;
     try {
-      const current = { rights, regime: await enforce(await rights.session(stop), first, rights.epoch) };
+      const regime = await persist(
+        async () => enforce(await rights.session(stop), first, rights.epoch),
+        () => 'the queue',
+      );
+      if (regime === null) return true;
+      const current = { rights, regime };
       inForce = current;
       void follow();
       logger.info(

@@ -67,8 +67,12 @@ export class Due implements DueSource {
     }
   }
 
-  /** Takes events that an older generation left, kept waiting or failed, to be decided anew as a whole. */
-  async takeOlder(regime: Regime, maxBytes: number): Promise<readonly BatchEvent[]> {
+  /**
+   * Takes events that an older generation left, kept waiting or failed, to be decided anew as a whole.
+   *
+   * @returns null when there are none; an empty list when all that were found are in flight: ask again.
+   */
+  async takeOlder(regime: Regime, maxBytes: number): Promise<readonly BatchEvent[] | null> {
     const { rights, inFlight, signal } = this.#options;
     const session = await rights.session(signal);
     const ask = inFlight.ask();
@@ -80,6 +84,7 @@ export class Due implements DueSource {
         }
       }
       for (const [id] of await session.query(OLD_FAILED_SQL, [regime.generation])) ids.add(String(id));
+      if (ids.size === 0) return null;
       const wanted = [...ids].filter((id) => !ask.seen(id)).slice(0, MAX_BATCH_EVENTS);
       return await this.#fetch(session, regime, wanted, ask, maxBytes, () => true);
     } finally {
@@ -142,20 +147,22 @@ export class Due implements DueSource {
     const { table } = rights;
     const found = await findRows(session, table, ids, Number.POSITIVE_INFINITY);
     if (found.missing.length > 0) await this.clearOrphans(session, regime, found.missing, ask);
-    const taken: BatchEvent[] = [];
+    const fetched: BatchEvent[] = [];
     let bytes = 0;
     for (const chunk of found.chunks) {
-      if (taken.length > 0 && bytes >= maxBytes) break;
+      if (fetched.length > 0 && bytes >= maxBytes) break;
       const events = await fetchRows(session, table, chunk);
       const standings = await readStandings(session, chunk);
       for (const event of events) {
         const standing = standings.get(event.id);
-        if (!standing || ask.seen(event.id) || !isDue(standing)) continue;
-        inFlight.add(event.id);
+        if (!standing || !isDue(standing)) continue;
         bytes += event.bytes;
-        taken.push(toBatchEvent(event, standing, false));
+        fetched.push(toBatchEvent(event, standing, false));
       }
     }
+    // Only now: had a later chunk failed, the earlier ones would stay in flight for ever.
+    const taken = fetched.filter(({ event }) => !ask.seen(event.id));
+    for (const { event } of taken) inFlight.add(event.id);
     return taken;
   }
 }

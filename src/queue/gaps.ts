@@ -14,6 +14,8 @@ interface Gap {
   readonly sinceMs: number;
   /** The next transaction id when the gap was first looked at: all older ones over = it can come no more. */
   xmax: bigint | null;
+  /** It can come no more, but may have come since it was last asked for: asked for once more, then forgotten. */
+  isOver: boolean;
 }
 
 export class Gaps {
@@ -29,7 +31,7 @@ export class Gaps {
     const from = BigInt(previous) + 1n;
     const to = BigInt(next);
     if (to - from > BigInt(MAX_GAPS - this.#gaps.size)) return;
-    for (let id = from; id < to; id += 1n) this.#gaps.set(id.toString(), { sinceMs: nowMs, xmax: null });
+    for (let id = from; id < to; id += 1n) this.#gaps.set(id.toString(), { sinceMs: nowMs, xmax: null, isOver: false });
   }
 
   /** Takes an id off the list: its row was found. */
@@ -42,19 +44,18 @@ export class Gaps {
     const withOld = nowMs - this.#oldAskedMs >= OLD_INTERVAL_MS;
     if (withOld) this.#oldAskedMs = nowMs;
     const ids: string[] = [];
-    for (const [id, gap] of this.#gaps) if (withOld || nowMs - gap.sinceMs < YOUNG_MS) ids.push(id);
+    for (const [id, gap] of this.#gaps) {
+      if (withOld || nowMs - gap.sinceMs < YOUNG_MS) ids.push(id);
+      if (withOld && gap.isOver) this.#gaps.delete(id);
+    }
     return ids;
   }
 
-  /**
-   * Forgets gaps that are old enough and whose transaction is over.
-   *
-   * @param snapshot of a query that ran after the last `due` was answered.
-   */
+  /** Finds the gaps that are old enough and whose transaction is over: the next `due` that has old ones forgets them. */
   forget(nowMs: number, snapshot: { readonly xmin: bigint; readonly xmax: bigint }): void {
-    for (const [id, gap] of this.#gaps) {
+    for (const gap of this.#gaps.values()) {
       if (gap.xmax === null) gap.xmax = snapshot.xmax;
-      else if (nowMs - gap.sinceMs > FORGET_MS && snapshot.xmin >= gap.xmax) this.#gaps.delete(id);
+      else if (nowMs - gap.sinceMs > FORGET_MS && snapshot.xmin >= gap.xmax) gap.isOver = true;
     }
   }
 }

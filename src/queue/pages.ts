@@ -7,8 +7,8 @@ import { MAX_BATCH_EVENTS } from '../flow/batch.ts';
 import type { Gaps } from './gaps.ts';
 import { excludedKinds, toEvents } from './rows.ts';
 import type { Session } from './session.ts';
-import { boundsSql, EXCLUDED_SQL, MIN_ID, pageSql, peekSql } from './sql/read.ts';
-import { alignDown, compareWindow, Span } from './sweep.ts';
+import { ANY_EXCLUDED_SQL, boundsSql, MAX_ID, MIN_ID, pageSql, peekSql } from './sql/read.ts';
+import { alignDown, compareWindow, lesser, Span } from './sweep.ts';
 import type { QueueTable } from './table.ts';
 
 /** Ids looked at by one page: bounds what is scanned where rows are not ours. */
@@ -49,7 +49,7 @@ export async function nextPage(
   if (position.after === null) return firstPage(session, table, position, config);
   if (idle && (await readBounds(session, table, position.after)) === null) return null;
   const after = BigInt(position.after);
-  const upTo = (after + WINDOW).toString();
+  const upTo = lesser(after + WINDOW, MAX_ID).toString();
   const rows = await session.page(pageSql(table), [position.after, upTo, config.maxEventBytes], MAX_BATCH_EVENTS + 1);
   if (rows.length > 0) {
     const events = toEvents(rows, table);
@@ -88,7 +88,9 @@ async function firstPage(
   if (bounds === null) return null;
   position.gapsFrom = bounds.last - GAPS_BEFORE_START;
   const after = await skim(session, table, bounds.next, bounds.last, config);
-  return { events: [], tooLarge: [], after: (after - 1n).toString() };
+  // The lowest bigint of all has none before it: as a first id it is left to the sweep.
+  const before = after - 1n < BigInt(MIN_ID) ? BigInt(MIN_ID) : after - 1n;
+  return { events: [], tooLarge: [], after: before.toString() };
 }
 
 /** The first id in a window that holds anything unsettled; the end of the table if none does. */
@@ -97,11 +99,11 @@ async function skim(session: Session, table: QueueTable, first: bigint, last: bi
   const span = new Span();
   let at = first;
   while (at <= last) {
-    const end = alignDown(at) + span.value;
-    const settled = await session.query(EXCLUDED_SQL, [at.toString(), (end - 1n).toString()]);
-    if (settled.length === 0) return at;
+    const last = lesser(alignDown(at) + span.value - 1n, MAX_ID);
+    const [settled] = await session.query(ANY_EXCLUDED_SQL, [at.toString(), last.toString()]);
+    if (settled?.[0] !== 't') return at;
     const started = performance.now();
-    const { fresh } = await compareWindow(session, table, alignDown(at), end, kinds);
+    const { fresh, end } = await compareWindow(session, table, alignDown(at), last, kinds);
     const next = fresh.find((id) => BigInt(id) >= at);
     if (next !== undefined) return BigInt(next);
     span.learn(performance.now() - started);

@@ -53,7 +53,7 @@ export async function* readQueue(options: ReaderOptions): AsyncGenerator<Batch> 
     try {
       const session = await rights.session(signal);
       let found = false;
-      if (announced !== reader.begin()) {
+      if (announced !== (await reader.begin(session))) {
         // An empty batch takes a new configuration through the stages even when there is nothing to read.
         announced = reader.regime;
         yield toBatch([], announced);
@@ -69,7 +69,6 @@ export async function* readQueue(options: ReaderOptions): AsyncGenerator<Batch> 
     } catch (error) {
       if (signal.aborted) return;
       if (codeOf(error) === 'REVOKED') throw error;
-      sleep.forget();
       warn({ error: messageOf(error), code: codeOf(error) }, 'cannot read the queue; trying again until it works');
       await delay(ERROR_PAUSE_MS, signal);
       await reader.relook();
@@ -106,8 +105,10 @@ class Reader {
   }
 
   /** Begins a round under the configuration that is in force now. */
-  begin(): Regime {
+  async begin(session: Session): Promise<Regime> {
     const regime = this.#options.regime();
+    // Which rows are ours may depend on it; a table that does not fit it is an error before anything is read under it.
+    if (regime !== this.#regime) await this.#options.rights.refreshTable(session);
     // A log file switched on logs what is still queued: from the first row on.
     if (this.#regime.config.logFile === null && regime.config.logFile !== null) this.#position.after = null;
     this.#regime = regime;
@@ -165,9 +166,8 @@ class Reader {
 
   async *#older(): AsyncGenerator<readonly BatchEvent[]> {
     const events = await this.#options.due.takeOlder(this.#regime, MAX_BATCH_BYTES);
-    if (events.length > 0) yield events;
-    else if (this.#options.inFlight.size === 0 || !this.#options.finished)
-      this.#decidedGeneration = this.#regime.generation;
+    if (events === null) this.#decidedGeneration = this.#regime.generation;
+    else if (events.length > 0) yield events;
   }
 
   async *#sweepOnce(session: Session): AsyncGenerator<readonly BatchEvent[]> {

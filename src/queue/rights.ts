@@ -95,6 +95,7 @@ export class Rights {
           journalAt: String(journalAt),
         }));
       await session.listen('tailrace', options.onWake);
+      session.lost.throwIfAborted();
       return new Rights(options, session, table, epoch, strangers);
     } catch (error) {
       await session.close();
@@ -187,8 +188,11 @@ export class Rights {
             });
           if (await lockSlots(session, this.#table)) {
             await session.listen('tailrace', onWake);
-            this.#session = session;
             await this.refreshTable(session);
+            // Without a pause from here on: a session lost or given back meanwhile would never be noticed.
+            session.lost.throwIfAborted();
+            if (this.#closed) return await session.close();
+            this.#session = session;
             this.#watch(session);
             logger.info('connected to PostgreSQL again, still the writer');
             return;

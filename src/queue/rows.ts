@@ -4,7 +4,7 @@
 import type { QueuedEvent, RawValue } from '../event/event.ts';
 import { type BatchEvent, MAX_BATCH_BYTES, MAX_BATCH_EVENTS } from '../flow/batch.ts';
 import { FRESH, type Standing } from '../flow/standing.ts';
-import { idsOfBits } from '../lib/id-set.ts';
+import { blockOf, splitId } from '../lib/id-set.ts';
 import type { Ask, InFlight } from './in-flight.ts';
 import { numbers, type RawRow, type Session } from './session.ts';
 import { EXCLUDED_SQL, rowsSql, sizesSql } from './sql/read.ts';
@@ -74,6 +74,9 @@ export function toEvents(rows: readonly RawRow[], table: QueueTable): QueuedEven
 /** Ledger kinds that keep an event from being read as new: with its line, or parked unread; without a log file, settled. */
 export const excludedKinds = (hasLogFile: boolean): readonly string[] => (hasLogFile ? ['L', 'X'] : ['L', 'X', 'S']);
 
+/** `1` in PostgreSQL's text of a bit string. */
+const ONE = 49;
+
 export interface Admitted {
   readonly events: BatchEvent[];
   /** How many were left out since the ledger excludes them. */
@@ -94,33 +97,41 @@ export async function admitNew(
   inFlight: InFlight,
   hasLogFile: boolean,
 ): Promise<Admitted> {
-  const first = events[0];
-  const last = events.at(-1);
-  if (!first || !last) return { events: [], excluded: 0 };
-  const excluded = new Set<string>();
-  const unlogged = new Set<string>();
-  for (const [kind, block, bits] of await session.query(EXCLUDED_SQL, [first.id, last.id], 'excluded')) {
-    // With a log file, what was settled without one still needs its line, and nothing else.
-    const target = kind === 'S' && hasLogFile ? unlogged : excluded;
-    for (const id of idsOfBits(String(block), String(bits))) target.add(id);
-  }
-  const fresh = events.filter(({ id }) => !ask.seen(id) && !excluded.has(id) && !unlogged.has(id));
+  if (events.length === 0) return { events: [], excluded: 0 };
+  const excludes = await readExcluded(session, events, hasLogFile);
+  const fresh = events.filter(({ id }) => !excludes.settled(id) && !excludes.unlogged(id));
+  const late = events.filter(({ id }) => !excludes.settled(id) && excludes.unlogged(id));
+  const standings = await readStandings(
+    session,
+    late.map(({ id }) => id),
+  );
+  // From here to the end without a pause: what fails or is taken up meanwhile must not stay in flight.
   const admitted = fresh.map((event) => toBatchEvent(event, FRESH, false));
-  for (const { id } of fresh) inFlight.add(id);
-  if (unlogged.size > 0) {
-    const late = events.filter(({ id }) => unlogged.has(id) && !excluded.has(id) && !ask.seen(id));
-    const standings = await readStandings(
-      session,
-      late.map(({ id }) => id),
-    );
-    for (const event of late) {
-      const standing = standings.get(event.id);
-      if (!standing || standing.logged || ask.seen(event.id)) continue;
-      inFlight.add(event.id);
-      admitted.push(toBatchEvent(event, standing, true));
-    }
+  for (const event of late) {
+    const standing = standings.get(event.id);
+    if (standing && !standing.logged) admitted.push(toBatchEvent(event, standing, true));
   }
-  return { events: admitted, excluded: excluded.size };
+  const unseen = admitted.filter(({ event }) => !ask.seen(event.id));
+  for (const { event } of unseen) inFlight.add(event.id);
+  return { events: unseen, excluded: events.length - fresh.length - late.length };
+}
+
+/** What the ledger says of the events; only their own blocks are asked for, however far apart they lie. */
+async function readExcluded(session: Session, events: readonly QueuedEvent[], hasLogFile: boolean) {
+  const blocks = new Set(events.map(({ id }) => blockOf(id)));
+  const settled = new Map<string, string[]>();
+  const unlogged = new Map<string, string[]>();
+  for (const [kind, block, bits] of await session.query(EXCLUDED_SQL, [numbers([...blocks])], 'excluded')) {
+    // With a log file, what was settled without one still needs its line, and nothing else.
+    const target = kind === 'S' && hasLogFile ? unlogged : settled;
+    target.set(String(block), [...(target.get(String(block)) ?? []), String(bits)]);
+  }
+  const has = (bits: ReadonlyMap<string, readonly string[]>, id: string): boolean => {
+    if (bits.size === 0) return false;
+    const { block, bit } = splitId(id);
+    return bits.get(block)?.some((each) => each.charCodeAt(bit) === ONE) === true;
+  };
+  return { settled: (id: string) => has(settled, id), unlogged: (id: string) => has(unlogged, id) };
 }
 
 export const toBatchEvent = (event: QueuedEvent, standing: Standing, logOnly: boolean): BatchEvent => ({

@@ -152,17 +152,23 @@ export class Session {
   #guard<T>(send: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       this.lost.throwIfAborted();
-      const onLost = (): void => reject(this.lost.reason);
       const deadline = setTimeout(
         () => this.#lose(new Error(`no answer within ${QUERY_DEADLINE_MS / 1000} s`)),
         QUERY_DEADLINE_MS,
       );
-      this.lost.addEventListener('abort', onLost, { once: true });
-      const settle = (): void => {
+      const end = (): void => {
         clearTimeout(deadline);
         this.lost.removeEventListener('abort', onLost);
       };
-      send().finally(settle).then(resolve, reject);
+      // What pg promises may stay unsettled then: nothing of it may keep the process alive.
+      const onLost = (): void => {
+        end();
+        reject(this.lost.reason);
+      };
+      this.lost.addEventListener('abort', onLost, { once: true });
+      send()
+        .finally(end)
+        .then(resolve, (error) => reject(isConnectionLoss(error) ? unavailable(error) : error));
     });
   }
 
@@ -183,6 +189,11 @@ export const numbers = (values: readonly (string | number)[]): string => `{${val
 /** True when the session itself is gone or refused, so that only a new one can help. */
 export function isConnectionLoss(error: unknown): boolean {
   return codeOf(error) === 'DATABASE_UNAVAILABLE' || /^(57P0[1-4]|08...|25006)$/.test(codeOf(error) ?? '');
+}
+
+/** True for a server's error that passes by itself: a deadlock, a lock or a statement that took too long, no memory. */
+export function isPassing(error: unknown): boolean {
+  return /^(40|53|55|57)...$/.test(codeOf(error) ?? '');
 }
 
 function unavailable(cause: unknown): TailraceError {

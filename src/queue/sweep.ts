@@ -3,7 +3,7 @@
 
 import { idsOfBits } from '../lib/id-set.ts';
 import type { Session } from './session.ts';
-import { MIN_ID, nextIdSql, sweepSql } from './sql/read.ts';
+import { MAX_ID, MIN_ID, nextIdSql, SWEEP_BLOCKS, sweepSql } from './sql/read.ts';
 import type { QueueTable } from './table.ts';
 
 /** Share of the time that sweeping may take. */
@@ -26,26 +26,27 @@ export interface Window {
   readonly end: bigint;
 }
 
-/** Compares the ids from `start` (a multiple of 1,024) to `end`. */
+/** Compares the ids from `start` (a multiple of 1,024) to `last`, or as many as a window may return. */
 export async function compareWindow(
   session: Session,
   table: QueueTable,
   start: bigint,
-  end: bigint,
+  last: bigint,
   kinds: readonly string[],
 ): Promise<Window> {
   const fresh: string[] = [];
   const orphaned: string[] = [];
-  for (const [block, freshBits, orphanedBits] of await session.query(sweepSql(table), [
-    start.toString(),
-    end.toString(),
-    kinds,
-  ])) {
+  const rows = await session.query(sweepSql(table), [start.toString(), last.toString(), kinds]);
+  for (const [block, freshBits, orphanedBits] of rows) {
     for (const id of idsOfBits(String(block), String(freshBits))) fresh.push(id);
     for (const id of idsOfBits(String(block), String(orphanedBits))) orphaned.push(id);
   }
-  return { fresh, orphaned, end };
+  const lastBlock = rows.at(-1)?.[0];
+  const isCut = rows.length === SWEEP_BLOCKS && lastBlock != null;
+  return { fresh, orphaned, end: isCut ? (BigInt(lastBlock) + 1n) << 10n : last + 1n };
 }
+
+export const lesser = (a: bigint, b: bigint): bigint => (a < b ? a : b);
 
 /** The block's first id: windows begin and end on whole blocks. */
 export const alignDown = (id: bigint): bigint => (id >> 10n) << 10n;
@@ -99,10 +100,9 @@ export class Sweep {
       this.#rest(started);
       return null;
     }
-    const end = start + this.#span.value;
-    const window = await compareWindow(session, table, start, end, kinds);
+    const window = await compareWindow(session, table, start, lesser(start + this.#span.value - 1n, MAX_ID), kinds);
     this.#span.learn(performance.now() - started);
-    this.#at = end;
+    this.#at = window.end > MAX_ID ? null : window.end;
     this.#rest(started);
     return { ...window, fresh: window.fresh.filter((id) => BigInt(id) <= last) };
   }

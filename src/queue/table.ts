@@ -46,14 +46,14 @@ const FIND_TABLE = `SELECT c.oid::text, quote_ident(n.nspname) || '.' || quote_i
     EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisvalid AND pg_get_expr(i.indpred, i.indrelid) ~* 'processed IS NOT TRUE')
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)`;
 
-const FIND_COLUMNS = `SELECT attname, atttypid::text, attlen::text FROM pg_attribute
+const FIND_COLUMNS = `SELECT attname, atttypid::text, attlen::text, atttypmod::text FROM pg_attribute
   WHERE attrelid = $1::oid AND attnum > 0 AND NOT attisdropped ORDER BY attnum`;
 
 /**
  * Reads the catalog for a table.
  *
  * @param name as in SQL: `events`, or qualified and quoted where needed.
- * @param markProcessed read only rows `WHERE processed IS NOT TRUE`.
+ * @param markProcessed settled rows are marked, not deleted: then the table must be able to tell them apart.
  * @throws {TailraceError} `QUEUE_TABLE_MISSING` or `QUEUE_TABLE_UNUSABLE` (exit 1): no such table, or it lacks a mandatory column.
  */
 export async function readQueueTable(session: Session, name: string, markProcessed: boolean): Promise<QueueTable> {
@@ -65,7 +65,7 @@ export async function readQueueTable(session: Session, name: string, markProcess
     );
   }
   const [oid, qualified, hasWakeTrigger, hasProcessedIndex] = found as [string, string, string, string];
-  const attributes = (await session.query(FIND_COLUMNS, [oid])) as [string, string, string][];
+  const attributes = (await session.query(FIND_COLUMNS, [oid])) as [string, string, string, string][];
   const names = new Set(attributes.map(([column]) => column));
   const missing = ['id', 'event_type'].filter((column) => !names.has(column));
   if (missing.length > 0) {
@@ -75,6 +75,8 @@ export async function readQueueTable(session: Session, name: string, markProcess
     );
   }
   const hasProcessedColumn = names.has('processed');
+  // Whatever the mode: what was marked once is done with, also after a change back to "delete".
+  const skipsProcessed = hasProcessedColumn && hasProcessedIndex === 't';
   if (markProcessed && !(hasProcessedColumn && hasProcessedIndex === 't')) {
     throw new TailraceError(
       'QUEUE_TABLE_UNUSABLE',
@@ -93,12 +95,13 @@ export async function readQueueTable(session: Session, name: string, markProcess
     );
   const selectList = columns.map((column) => quoteName(column.name)).join(', ');
   const bytes = lengths.length > 0 ? lengths.join(' + ') : '0::int8';
-  const ours = `${names.has('destination_id') ? ' AND destination_id = 1' : ''}${markProcessed ? ' AND processed IS NOT TRUE' : ''}`;
-  const kinds = columns.map(({ kind }) => kind).join();
+  const ours = `${names.has('destination_id') ? ' AND destination_id = 1' : ''}${skipsProcessed ? ' AND processed IS NOT TRUE' : ''}`;
+  // PostgreSQL refuses a prepared statement whose result has another type now, `varchar(100)` become `text` included.
+  const types = read.map(([, type, , modifier]) => `${type}/${modifier}`).join();
   return {
     oid,
     revision: createHash('sha256')
-      .update([oid, qualified, selectList, bytes, ours, kinds, hasWakeTrigger].join('\n'))
+      .update([oid, qualified, selectList, bytes, ours, types, hasWakeTrigger].join('\n'))
       .digest('hex')
       .slice(0, 12),
     name: qualified,

@@ -13,7 +13,8 @@ const ACTIVE_FOR_MS = 300;
 export class Sleep {
   readonly #nudge: Nudge;
   #activeUntilMs = 0;
-  #asleep = false;
+  /** The session that holds the lock; another one does not. */
+  #asleepOn: Session | null = null;
 
   /** @param nudge wakes the reader up: a NOTIFY, a new configuration. */
   constructor(nudge: Nudge) {
@@ -30,27 +31,24 @@ export class Sleep {
    * more look must come between taking it and sleeping.
    */
   async rest(session: Session, table: QueueTable, pollIntervalMs: number, signal: AbortSignal): Promise<void> {
-    if (table.hasWakeTrigger && !this.#asleep) {
+    const asleep = this.#asleepOn === session;
+    if (table.hasWakeTrigger && !asleep) {
       const [got] = await session.query(TRY_SLEEP_SQL, [table.oid], 'try_sleep');
-      this.#asleep = got?.[0] === 't';
-      if (this.#asleep) return;
+      this.#asleepOn = got?.[0] === 't' ? session : null;
+      if (this.#asleepOn) return;
       // A transaction that inserts is open: its rows come in a moment.
       await this.#nudge.wait(ACTIVE_POLL_MS, signal);
       return;
     }
-    const active = !this.#asleep && performance.now() < this.#activeUntilMs;
+    const active = !asleep && performance.now() < this.#activeUntilMs;
     await this.#nudge.wait(active ? Math.min(ACTIVE_POLL_MS, pollIntervalMs) : pollIntervalMs, signal);
   }
 
-  /** Something was found, or the connection is a new one: inserts need not notify. */
+  /** Something was found: inserts need not notify. */
   async awake(session: Session, table: QueueTable): Promise<void> {
-    if (!this.#asleep) return;
-    this.#asleep = false;
+    const asleep = this.#asleepOn === session;
+    this.#asleepOn = null;
+    if (!asleep) return;
     await session.query(AWAKE_SQL, [table.oid], 'awake');
-  }
-
-  /** The connection that held the lock is gone. */
-  forget(): void {
-    this.#asleep = false;
   }
 }

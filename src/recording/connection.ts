@@ -19,14 +19,16 @@ export interface RecordingConnection extends QueryClient, AsyncDisposable {}
  * @throws {TailraceError} `DATABASE_UNAVAILABLE`.
  */
 export async function openRecordingConnection(database: string | undefined): Promise<RecordingConnection> {
-  const client = new pg.Client({
-    ...(database === undefined ? {} : { connectionString: database }),
-    application_name: 'tailrace record',
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    keepAlive: true,
-  });
-  client.on('error', () => {}); // the query under way, or the next one, fails with it
+  let client: pg.Client;
   try {
+    // Its constructor throws for a URL that is none.
+    client = new pg.Client({
+      ...(database === undefined ? {} : { connectionString: database }),
+      application_name: 'tailrace record',
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      keepAlive: true,
+    });
+    client.on('error', () => {}); // the query under way, or the next one, fails with it
     await client.connect();
   } catch (cause) {
     throw unavailable(cause);

@@ -1,6 +1,7 @@
 // Feeds a lane with what is due at its destination: retries whose time has come and events that wait for room. One loop
 // a lane, so that a million due events of one destination never stand before those of another.
 
+import { setMaxListeners } from 'node:events';
 import type { Regime } from '../flow/batch.ts';
 import type { DueSource } from '../flow/due.ts';
 import { delay } from '../lib/delay.ts';
@@ -44,6 +45,8 @@ export class Feeder {
 
   constructor(options: FeederOptions) {
     this.#options = options;
+    // Every lane's loop listens.
+    setMaxListeners(0, options.signal);
   }
 
   /** Starts feeding a new lane. */

@@ -4,6 +4,7 @@
 //   offered ──▶ queued (fresh │ due, taken in turn) ──▶ under way, at most `concurrency` ──▶ answered
 //      └─▶ refused: full, stopped or disabled
 
+import { setMaxListeners } from 'node:events';
 import type { LaneConfig } from '../config/config.ts';
 import type { DeliveryResult, Destination } from '../destinations/destination.ts';
 import type { BatchEvent, Regime } from '../flow/batch.ts';
@@ -12,6 +13,8 @@ import type { Budget } from './budget.ts';
 
 /** Events that a lane holds beyond its concurrency. */
 const QUEUE_EVENTS = 100;
+/** New events leave a quarter of the lane to due ones, or under steady traffic no retry would ever find room. */
+const SHARE_OF_FRESH = 3 / 4;
 /** Bytes that a lane holds, queued and under way; one larger event is taken when the lane is empty. */
 const MAX_LANE_BYTES = 1024 * 1024;
 
@@ -69,6 +72,8 @@ export class Lane {
     this.#config = options.config;
     this.#enabled = options.enabled;
     this.#budget = options.budget;
+    // Each request under way listens, and how many that may be is the configuration's business.
+    setMaxListeners(0, this.#abort.signal);
   }
 
   get config(): LaneConfig {
@@ -93,7 +98,8 @@ export class Lane {
   /** Room for events from PostgreSQL: half of the queue stays free for new ones. */
   get roomForDue(): { readonly events: number; readonly bytes: number } {
     const used = this.#due.length + this.#underWay;
-    const events = this.open ? Math.max(0, QUEUE_EVENTS / 2 + this.#config.concurrency - used) : 0;
+    const most = this.#config.concurrency + Math.min(QUEUE_EVENTS / 2 - used, QUEUE_EVENTS - this.size);
+    const events = this.open ? Math.max(0, most) : 0;
     return { events, bytes: Math.max(0, Math.min(MAX_LANE_BYTES - this.#bytes, this.#budget.free)) };
   }
 
@@ -101,8 +107,9 @@ export class Lane {
   offer(event: LaneEvent): boolean {
     const { bytes } = event.batchEvent.event;
     if (!this.open) return false;
-    if (this.size >= this.#config.concurrency + QUEUE_EVENTS) return false;
-    if (this.#bytes > 0 && (this.#bytes + bytes > MAX_LANE_BYTES || bytes > this.#budget.free)) return false;
+    const share = event.due ? 1 : SHARE_OF_FRESH;
+    if (this.size >= this.#config.concurrency + QUEUE_EVENTS * share) return false;
+    if (this.#bytes > 0 && (this.#bytes + bytes > MAX_LANE_BYTES * share || bytes > this.#budget.free)) return false;
     this.#bytes += bytes;
     this.#budget.take(bytes);
     (event.due ? this.#due : this.#fresh).push(event);
@@ -120,19 +127,29 @@ export class Lane {
     }
   }
 
-  /** A new configuration of the same destination: applies from the next delivery. */
-  replace(destination: Destination, config: LaneConfig, enabled: boolean): void {
+  /**
+   * A new configuration of the same destination: applies from the next delivery.
+   *
+   * @returns what was queued and not begun, when the lane is disabled now.
+   */
+  replace(destination: Destination, config: LaneConfig, enabled: boolean): readonly LaneEvent[] {
     if (!this.#users.has(this.#destination)) this.#users.set(this.#destination, 0);
     this.#destination = destination;
     this.#config = config;
     this.#enabled = enabled;
     this.#closeUnused();
+    if (!enabled) return this.#giveBack();
     this.pump();
+    return [];
   }
 
   /** Refuses from now on and gives back what was queued and not begun. */
   stop(): readonly LaneEvent[] {
     this.#stopped = true;
+    return this.#giveBack();
+  }
+
+  #giveBack(): readonly LaneEvent[] {
     const queued = [...this.#fresh, ...this.#due];
     this.#fresh = [];
     this.#due = [];

@@ -18,7 +18,7 @@ export interface Way {
 
 export interface LanesOptions extends Pick<LaneOptions, 'mayDeliver' | 'onAnswer' | 'onRoom'> {
   readonly createDestination: (route: Route, regime: Regime) => Destination;
-  /** A lane was stopped while events were queued in it. */
+  /** A lane was stopped or disabled while events were queued in it. */
   readonly onGivenBack: (events: readonly LaneEvent[]) => void;
   /** A lane has been made. */
   readonly onLane: (lane: Lane) => void;
@@ -93,7 +93,7 @@ export class Lanes {
     kept.add(route.destinationId);
     const config = route.destination as LaneConfig;
     if (lane) {
-      lane.replace(destination, config, route.enabled);
+      this.#options.onGivenBack(lane.replace(destination, config, route.enabled));
       return { outcome: 'delivered', lane };
     }
     const { mayDeliver, onAnswer, onRoom } = this.#options;

@@ -12,7 +12,7 @@ import { createNudge } from '../lib/nudge.ts';
 import type { Lane, LaneEvent } from './lane.ts';
 import { Lanes, type LanesOptions, type Way } from './lanes.ts';
 import { firstMatch } from './match.ts';
-import { failed, failureAt, gone, left, lineOnly, unchanged, waiting } from './transitions.ts';
+import { failed, failureAt, gone, left, lineOnly, stillParked, unchanged, waiting } from './transitions.ts';
 
 /** After the fsync: then an unanswered event is settled as waiting while its lane keeps it. */
 const HAND_OFF_MS = 250;
@@ -28,6 +28,8 @@ export interface RouterOptions extends Pick<LanesOptions, 'createDestination' | 
   readonly onDueLater: (destinationId: number, waitMs: number) => void;
   /** A lane has room again. */
   readonly onRoom: () => void;
+  /** Nothing more is read: no page may wait for room in a lane any longer. */
+  readonly stop: AbortSignal;
   /** Time that requests under way get when the stream ends. */
   readonly graceMs: number;
 }
@@ -100,7 +102,7 @@ export class Router extends Transform {
       if (way === null) items.push(lineOnly(event));
       else if (way.lane === null)
         items.push(way.outcome === 'left' ? left(event, regime.generation) : gone(event, way.outcome));
-      else if (failureAt(event.stored, way.lane.destinationId)?.parked) items.push(lineOnly(event));
+      else if (failureAt(event.stored, way.lane.destinationId)?.parked) items.push(stillParked(event));
       else {
         const laneEvent = this.#laneEvent(event, regime, way.lane, false, batch.loggedAtMs || performance.now());
         if (!this.#offer(way.lane, laneEvent)) refused.push(laneEvent);
@@ -131,12 +133,12 @@ export class Router extends Transform {
     // Without a log file and with a single lane nothing overflows: its back-pressure goes all the way to the reader.
     const patient = regime.config.logFile === null && lanes.size === 1;
     const deadline = performance.now() + PATIENCE_MS;
-    const never = new AbortController().signal;
+    const { stop } = this.#options;
     let rest = [...refused];
-    while (!this.destroyed && rest.some(({ destinationId }) => lanes.get(destinationId)?.healthy)) {
+    while (!this.destroyed && !stop.aborted && rest.some(({ destinationId }) => lanes.get(destinationId)?.healthy)) {
       const waitMs = patient ? PATIENCE_MS : deadline - performance.now();
       if (waitMs <= 0) break;
-      await this.#room.wait(waitMs, never);
+      await this.#room.wait(waitMs, stop);
       const full = new Set<Lane | undefined>();
       rest = rest.filter((event) => {
         const lane = lanes.get(event.destinationId);

@@ -42,6 +42,11 @@ export function lineOnly(event: BatchEvent): Settled {
   return settled(event, { ...event.stored, ...marks(event) }, outcomeOf(event.stored), false);
 }
 
+/** Sent where it was given up: it goes on waiting for `tailrace retry`, and for nothing else. */
+export function stillParked(event: BatchEvent): Settled {
+  return settled(event, kept(event), 'parked', false);
+}
+
 /** Nothing new: it only leaves the data path, in its turn behind what was decided about it before. */
 export function unchanged(event: BatchEvent): Settled {
   return settled(event, event.stored, outcomeOf(event.stored), false);

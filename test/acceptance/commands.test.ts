@@ -70,7 +70,7 @@ test('`status` shows what waits where and why, to a person and to a script', asy
   const { code, stdout } = await world.cli(['status', '--json']);
   expect(code).toBe(0);
   expect(JSON.parse(stdout)).toMatchObject({
-    writer: { epoch: '1', stopped: true },
+    writer: { epoch: '1', state: 'stopped' },
     queued: 4,
     left: 0,
     destinations: [

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { createHttpReceiver } from '../helpers/http-receiver.ts';
 import { waitFor } from '../helpers/wait-for.ts';
-import { createWorld, expectOneLineEach, httpPost, SLOW_MS, stopped, type World, waitUntilDrained } from './world.ts';
+import { createWorld, expectOneLineEach, httpPost, stopped, type World, waitUntilDrained } from './world.ts';
 
 const LEAVE = { matches: { all: true }, destination: { type: 'leave_in_queue' } };
 
@@ -29,7 +29,7 @@ function load(world: World): { end(): Promise<string[]> } {
   };
 }
 
-test('a new destination gets what was left, and the file does not repeat it', { timeout: SLOW_MS }, async () => {
+test('a new destination gets what was left, and the file does not repeat it', async () => {
   await using world = await createWorld();
   await using receiver = await createHttpReceiver();
   await world.configure({ logfile: { filename: world.log }, event_destinations: [LEAVE] });
@@ -44,7 +44,7 @@ test('a new destination gets what was left, and the file does not repeat it', { 
   expect(await stopped(running)).toBe(0);
 });
 
-test('a file written in pieces under load is in force only once it is whole', { timeout: SLOW_MS }, async () => {
+test('a file written in pieces under load is in force only once it is whole', async () => {
   await using world = await createWorld();
   await using receiver = await createHttpReceiver();
   await using running = await world.run();
@@ -67,7 +67,7 @@ test('a file written in pieces under load is in force only once it is whole', { 
   expect(await stopped(running)).toBe(0);
 });
 
-test('another log file is used from the next batch on', { timeout: SLOW_MS }, async () => {
+test('another log file is used from the next batch on', async () => {
   await using world = await createWorld();
   await using running = await world.run();
   const inserting = load(world);
@@ -86,7 +86,7 @@ test('another log file is used from the next batch on', { timeout: SLOW_MS }, as
   expect(await stopped(running)).toBe(0);
 });
 
-test('a log file that is switched off and on logs what is then still queued', { timeout: SLOW_MS }, async () => {
+test('a log file that is switched off and on logs what is then still queued', async () => {
   await using world = await createWorld();
   await using running = await world.run();
   const logged = await world.insert(10);
@@ -118,7 +118,7 @@ test('a broken configuration is refused at the start with its place', async () =
   expect(stderr).toContain('did you mean');
 });
 
-test('a secret never appears in what the program says or keeps', { timeout: SLOW_MS }, async () => {
+test('a secret never appears in what the program says or keeps', async () => {
   await using world = await createWorld();
   await using receiver = await createHttpReceiver({ status: 500, body: 'no' });
   const secret = `http://user:canary1@127.0.0.1:${receiver.port}/hook?token=canary2`;
@@ -152,7 +152,7 @@ test('a secret never appears in what the program says or keeps', { timeout: SLOW
   expect(said.join('\n')).not.toMatch(/canary|Y2FuYXJ5|dXNlcjpj/);
 });
 
-test('a secret in a file is read again when the file changes', { timeout: SLOW_MS }, async () => {
+test('a secret in a file is read again when the file changes', async () => {
   await using world = await createWorld();
   await using one = await createHttpReceiver();
   await using other = await createHttpReceiver();

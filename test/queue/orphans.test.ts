@@ -1,5 +1,4 @@
 import { expect, test } from 'vitest';
-import { InFlight } from '../../src/queue/in-flight.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 import { configOf, createQueue, Destinations, insert, startTenure } from './world.ts';
 
@@ -24,7 +23,11 @@ test('a row that is given to another destination_id is forgotten, not deleted', 
   await waitFor(async () => (await bits(queue)).length === 2);
   await queue.database.query('UPDATE events SET destination_id = 2 WHERE id = 2');
   await waitFor(async () => (await bits(queue)).join() === 'L 2,l 2', { what: 'the bits of two events' });
-  expect((await queue.database.query('SELECT id FROM events ORDER BY id')).map(({ id }) => id)).toEqual(['1', '2', '3']);
+  expect((await queue.database.query('SELECT id FROM events ORDER BY id')).map(({ id }) => id)).toEqual([
+    '1',
+    '2',
+    '3',
+  ]);
 });
 
 test('orphans in front do not keep a lane from what stands behind them', async () => {
@@ -43,15 +46,4 @@ test('orphans in front do not keep a lane from what stands behind them', async (
   await waitFor(async () => (await queue.database.query('SELECT FROM events')).length === 0);
   await waitFor(async () => (await queue.database.query('SELECT FROM tailrace.pending')).length === 0);
   await waitFor(async () => (await bits(queue)).length === 0);
-});
-
-test('an event settled while a query was under way counts as seen by that query, and only by it', () => {
-  const inFlight = new InFlight();
-  inFlight.add('7');
-  const before = inFlight.ask();
-  inFlight.release('7');
-  const after = inFlight.ask();
-  expect([before.seen('7'), after.seen('7')]).toEqual([true, false]);
-  before.close();
-  after.close();
 });

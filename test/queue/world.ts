@@ -1,7 +1,7 @@
 // What the tests of the queue and the router share: a database after `init`, configurations in a few words, destinations
 // that do as they are told, and the whole data path as src/pipeline.ts puts it together, with the log file in memory.
 
-import { Readable, Transform } from 'node:stream';
+import { Readable, Transform, type TransformCallback } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { onTestFinished } from 'vitest';
 import type { Config, LogFileConfig, RouteConfig } from '../../src/config/config.ts';
@@ -94,13 +94,19 @@ function routeOf({ types, to, enabled = true, maxAttempts, concurrency = 10, ret
   };
 }
 
+/** As `createQueue`, with somebody else's table. */
+export const createForeignQueue = (sql: string): Promise<Queue> => createQueue({ table: sql });
+
 /** A database after `init`, and a session on it; both end with the test. */
-export async function createQueue(options: { readonly notify?: boolean } = {}): Promise<Queue> {
+export async function createQueue(
+  options: { readonly notify?: boolean; readonly table?: string } = {},
+): Promise<Queue> {
   const database = await createTestDatabase();
   onTestFinished(() => database[Symbol.asyncDispose]());
   const open = async (): Promise<Session> => Session.open({ database: database.url, applicationName: 'test' });
   const session = await open();
   onTestFinished(() => session.close());
+  if (options.table) await database.query(options.table);
   await initSchema(session, { notify: options.notify ?? false });
   return { database, session, open };
 }
@@ -188,24 +194,43 @@ export class Destinations {
   }
 }
 
-/** The log file in memory: every line that was ever written, as the event's id. */
-export function createMemoryLog(lines: string[]): Transform {
-  return new Transform({
-    objectMode: true,
-    readableHighWaterMark: 1,
-    writableHighWaterMark: 1,
-    transform(batch: Batch, _encoding, callback) {
-      if (batch.regime.config.logFile !== null) {
-        for (const item of batch.events) {
-          if (item.standing.logged) continue;
-          lines.push(item.event.id);
-          item.standing = item.standing === FRESH ? LOGGED : { ...item.standing, logged: true, unlogged: false };
-        }
+/** The log file in memory: every line that was ever written, as the event's id. `hold` stops it before the next line. */
+export class MemoryLog extends Transform {
+  readonly #lines: string[];
+  #held = false;
+  #isWriting = false;
+
+  constructor(lines: string[]) {
+    super({ objectMode: true, readableHighWaterMark: 1, writableHighWaterMark: 1 });
+    this.#lines = lines;
+  }
+
+  /** True when no line is written that the router has not got. */
+  get quiet(): boolean {
+    return !this.#isWriting && this.readableLength === 0;
+  }
+
+  /** For good: only the end of the data path is left. */
+  hold(): void {
+    this.#held = true;
+  }
+
+  override _transform(batch: Batch, _encoding: BufferEncoding, callback: TransformCallback): void {
+    if (this.#held) return;
+    this.#isWriting = true;
+    if (batch.regime.config.logFile !== null) {
+      for (const item of batch.events) {
+        if (item.standing.logged) continue;
+        this.#lines.push(item.event.id);
+        item.standing = item.standing === FRESH ? LOGGED : { ...item.standing, logged: true, unlogged: false };
       }
-      batch.loggedAtMs = performance.now();
-      setImmediate(callback, null, batch);
-    },
-  });
+    }
+    batch.loggedAtMs = performance.now();
+    setImmediate(() => {
+      this.#isWriting = false;
+      callback(null, batch);
+    });
+  }
 }
 
 export interface TenureOptions {
@@ -230,8 +255,8 @@ export interface Tenure {
   readonly ended: Promise<unknown>;
   /** Nothing is between being read and being settled for the first time. */
   readonly quiet: boolean;
-  /** Reads no more from now on; what is in flight goes on. */
-  stopReading(): void;
+  /** Writes no more lines from now on; what is in flight goes on. */
+  hold(): void;
   enforce(config: Config): Promise<void>;
   /** Stops as SIGTERM does. */
   stop(): Promise<void>;
@@ -268,6 +293,7 @@ export async function startTenure(queue: Queue, options: TenureOptions): Promise
     onLane: (lane) => feeder.start(lane),
     onRoom: () => feeder.onRoom(),
     onDueLater: (destinationId, waitMs) => feeder.onDueLater(destinationId, waitMs),
+    stop: stop.signal,
     graceMs: 500,
   });
   const feeder = new Feeder({
@@ -294,13 +320,12 @@ export async function startTenure(queue: Queue, options: TenureOptions): Promise
     }),
     { objectMode: true, highWaterMark: 1 },
   );
-  router.lanes.waysOf(regime);
-  const log = createMemoryLog(lines);
+  const log = new MemoryLog(lines);
   const pumping = setInterval(() => router.lanes.pump(), 50);
   const ended = pipeline(reader, log, router, settler, { signal: rights.revoked })
     .then(
       () => null,
-      (error: unknown) => error,
+      (error: unknown) => (rights.revoked.aborted ? rights.revoked.reason : error),
     )
     .finally(async () => {
       clearInterval(pumping);
@@ -322,15 +347,14 @@ export async function startTenure(queue: Queue, options: TenureOptions): Promise
       return regime;
     },
     get quiet() {
-      const flowing = reader.readableLength + log.writableLength + log.readableLength + router.readableLength;
-      return flowing === 0 && router.quiet && settler.writableLength === 0;
+      return log.quiet && router.quiet && router.readableLength === 0 && settler.writableLength === 0;
     },
-    stopReading: () => {
-      stop.abort(new Error('stopped reading'));
-    },
+    hold: () => log.hold(),
     enforce: async (next) => {
       config = next;
-      regime = await enforce(await rights.session(stop.signal), next, rights.epoch);
+      while (regime.config !== next) {
+        regime = await enforce(await rights.session(stop.signal), next, rights.epoch).catch(() => regime);
+      }
       nudge.nudge();
     },
     stop: async () => {

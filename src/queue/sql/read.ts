@@ -13,12 +13,12 @@ SELECT ${table.selectList}, tailrace_bytes FROM (
   SELECT *, sum(tailrace_bytes) OVER (ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS tailrace_before,
             max(tailrace_bytes) OVER (ORDER BY id ROWS UNBOUNDED PRECEDING) AS tailrace_largest
   FROM (SELECT ${table.selectList}, ${table.bytes} AS tailrace_bytes FROM ${table.name}
-        WHERE id > $1 AND id <= $2${table.ours} ORDER BY id LIMIT ${MAX_BATCH_EVENTS}) e
+        WHERE id > $1::int8 AND id <= $2::int8${table.ours} ORDER BY id LIMIT ${MAX_BATCH_EVENTS}) e
 ) x WHERE coalesce(tailrace_before, 0) < ${MAX_BATCH_BYTES} AND tailrace_largest <= $3 ORDER BY id`;
 
 /** What is there after $1, up to $2, without its text: id, octets. The idle poll, and the way past rows that are too large. */
 export const peekSql = (table: QueueTable): string =>
-  `SELECT id, ${table.bytes} FROM ${table.name} WHERE id > $1 AND id <= $2${table.ours} ORDER BY id LIMIT ${MAX_BATCH_EVENTS}`;
+  `SELECT id, ${table.bytes} FROM ${table.name} WHERE id > $1::int8 AND id <= $2::int8${table.ours} ORDER BY id LIMIT ${MAX_BATCH_EVENTS}`;
 
 /** Which of the ids $1 are there, with their octets: asked before any text is fetched. */
 export const sizesSql = (table: QueueTable): string =>
@@ -30,35 +30,45 @@ export const rowsSql = (table: QueueTable): string =>
 
 /** The first id after $1 and the last of all, ours or not: two looks at the index. */
 export const boundsSql = (table: QueueTable): string =>
-  `SELECT (SELECT min(id) FROM ${table.name} WHERE id > $1), (SELECT max(id) FROM ${table.name})`;
+  `SELECT (SELECT min(id) FROM ${table.name} WHERE id > $1::int8), (SELECT max(id) FROM ${table.name})`;
 
 /** The oldest transaction still running, and the next one to come: tells when every transaction of a moment has ended. */
 export const SNAPSHOT_SQL = 'SELECT pg_snapshot_xmin(s)::text, pg_snapshot_xmax(s)::text FROM pg_current_snapshot() s';
 
 /**
- * Ledger bits that say "settled before" between the ids $1 and $2: kind, block, bits. Asked AFTER rows have arrived. Not
- * joined into the page: with stale statistics the planner makes rows × all blocks of it (QUEUE B4).
+ * Ledger bits that say "settled before" in the blocks $1: kind, block, bits. Asked AFTER rows have arrived. Not joined
+ * into the page: with stale statistics the planner makes rows × all blocks of it (QUEUE B4).
  */
 export const EXCLUDED_SQL = `
 SELECT kind::text, block, ids FROM tailrace.ledger
-WHERE kind IN ('L', 'S', 'X') AND destination_id = 0 AND generation = 0 AND block BETWEEN $1::int8 >> 10 AND $2::int8 >> 10`;
+WHERE kind IN ('L', 'S', 'X') AND destination_id = 0 AND generation = 0 AND block = ANY($1::int8[])`;
+
+/** Whether the ledger says "settled before" of anything between the ids $1 and $2. */
+export const ANY_EXCLUDED_SQL = `
+SELECT EXISTS (SELECT FROM tailrace.ledger WHERE kind IN ('L', 'S', 'X') AND destination_id = 0 AND generation = 0
+               AND block BETWEEN $1::int8 >> 10 AND $2::int8 >> 10)`;
+
+/** Most blocks that one window of the sweep returns, and so most ids that it holds in memory: 262,144. */
+export const SWEEP_BLOCKS = 256;
 
 /**
- * One window of the sweep, $1 <= id < $2 (multiples of 1,024), kinds $3: block, fresh = rows that no settlement
+ * One window of the sweep, $1 <= id <= $2 (whole blocks of 1,024), kinds $3: block, fresh = rows that no settlement
  * excludes, orphaned = excluded ids whose row is gone.
  */
 export const sweepSql = (table: QueueTable): string => `
 SELECT block, coalesce(w.present, z) & ~coalesce(l.ids, z) AS fresh, coalesce(l.ids, z) & ~coalesce(w.present, z) AS orphaned
-FROM (SELECT id >> 10 AS block, bit_or(set_bit(repeat('0', 1024)::bit(1024), (id & 1023)::int, 1)) AS present
-      FROM ${table.name} WHERE id >= $1 AND id < $2${table.ours} GROUP BY 1) w
+FROM (SELECT id::int8 >> 10 AS block, bit_or(set_bit(repeat('0', 1024)::bit(1024), (id & 1023)::int, 1)) AS present
+      FROM ${table.name} WHERE id >= $1::int8 AND id <= $2::int8${table.ours} GROUP BY 1) w
 FULL JOIN (SELECT block, bit_or(ids) AS ids FROM tailrace.ledger
-           WHERE kind = ANY($3::"char"[]) AND destination_id = 0 AND generation = 0 AND block >= $1 >> 10 AND block < $2 >> 10 GROUP BY block) l USING (block)
+           WHERE kind = ANY($3::"char"[]) AND destination_id = 0 AND generation = 0 AND block BETWEEN $1::int8 >> 10 AND $2::int8 >> 10 GROUP BY block) l USING (block)
 CROSS JOIN (SELECT repeat('0', 1024)::bit(1024) AS z) c
-WHERE coalesce(w.present, z) <> coalesce(l.ids, z) ORDER BY block`;
+WHERE coalesce(w.present, z) <> coalesce(l.ids, z) ORDER BY block LIMIT ${SWEEP_BLOCKS}`;
 
 /** Lowest bigint: where a round of the sweep begins. */
 export const MIN_ID = '-9223372036854775808';
+/** Highest bigint: no window ends behind it. */
+export const MAX_ID = 9_223_372_036_854_775_807n;
 
 /** The first id at or after $1 that the table (ours or not) or the ledger names; null = none. */
 export const nextIdSql = (table: QueueTable): string => `
-SELECT least((SELECT min(id) FROM ${table.name} WHERE id >= $1), (SELECT min(block) << 10 FROM tailrace.ledger WHERE block >= $1::int8 >> 10))`;
+SELECT least((SELECT min(id) FROM ${table.name} WHERE id >= $1::int8), (SELECT min(block) << 10 FROM tailrace.ledger WHERE block >= $1::int8 >> 10))`;

@@ -33,11 +33,12 @@ FROM tailrace.writer WHERE NOT revoked ORDER BY epoch DESC LIMIT 1`;
 export const queuedSql = (table: QueueTable): string =>
   `SELECT count(*) FROM (SELECT FROM ${table.name} WHERE true${table.ours} LIMIT $1) q`;
 
-/** Seconds since the event_time of the events $1: id, seconds. */
-export const agesSql = (table: QueueTable): string =>
-  table.shape.eventTimeAt < 0
-    ? `SELECT id, NULL FROM ${table.name} WHERE id = ANY($1::int8[])`
-    : `SELECT id, extract(epoch FROM now()) - event_time FROM ${table.name} WHERE id = ANY($1::int8[])`;
+/** Seconds since the event_time of the events $1: id, seconds; null where the table has no such number. */
+export const agesSql = (table: QueueTable): string => {
+  const kind = table.shape.columns[table.shape.eventTimeAt]?.kind;
+  const age = kind === 'integer' || kind === 'double' ? 'extract(epoch FROM now()) - event_time' : 'NULL';
+  return `SELECT id, ${age} FROM ${table.name} WHERE id = ANY($1::int8[])`;
+};
 
 /** Id of the first row of ours. */
 export const oldestSql = (table: QueueTable): string =>

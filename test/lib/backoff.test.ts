@@ -1,0 +1,28 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { backoffMs } from '../../src/lib/backoff.ts';
+
+const OPTIONS = { initialMs: 1_000, maxMs: 300_000 };
+
+test('the longest wait doubles with each attempt up to its most', () => {
+  const longest = [1, 2, 3, 9, 10, 1_000_000].map((attempts) => backoffMs(attempts, OPTIONS, () => 1));
+  expect(longest).toEqual([1_000, 2_000, 4_000, 256_000, 300_000, 300_000]);
+  expect(backoffMs(5, OPTIONS, () => 0)).toBe(0);
+});
+
+test('a wait is a whole number between nothing and its most, for any settings', () => {
+  const settings = fc.record({ initialMs: fc.nat(1e9), maxMs: fc.nat(1e9) });
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 2 ** 31 - 1 }),
+      settings,
+      fc.double({ min: 0, max: 1, noNaN: true }),
+      (attempts, options, random) => {
+        const waitMs = backoffMs(attempts, options, () => random);
+        expect(Number.isSafeInteger(waitMs)).toBe(true);
+        expect(waitMs).toBeGreaterThanOrEqual(0);
+        expect(waitMs).toBeLessThanOrEqual(options.maxMs);
+      },
+    ),
+  );
+});

@@ -1,0 +1,117 @@
+import { expect, test } from 'vitest';
+import { waitFor } from '../helpers/wait-for.ts';
+import { configOf, createQueue, Destinations, insert, type Queue, startTenure } from './world.ts';
+
+const range = (from: number, count: number): number[] => Array.from({ length: count }, (_, at) => from + at);
+
+const countBits = async ({ database }: Queue, kind: string, generation: number): Promise<number> => {
+  const [row] = await database.query(
+    `SELECT coalesce(sum(bit_count(ids)), 0)::int AS n FROM tailrace.ledger WHERE kind::text = $1 AND generation = $2`,
+    [kind, generation],
+  );
+  return row?.n;
+};
+
+test('20,000 events left are looked at again under a new configuration without a pause', async () => {
+  const queue = await createQueue();
+  await queue.database.query(
+    `INSERT INTO events (id, event_type) SELECT id, 'scomp' FROM generate_series(1, 20000) id`,
+  );
+  const lines: string[] = [];
+  const leave = configOf({ routes: [{ to: 'left' }] });
+  const tenure = await startTenure(queue, { config: leave, lines });
+  await waitFor(async () => (await countBits(queue, 'l', 1)) === 20_000, { timeoutMs: 20_000 });
+  const started = performance.now();
+  await tenure.enforce(configOf({ routes: [{ types: ['engine_open'], to: 'dropped' }, { to: 'left' }] }));
+  await waitFor(async () => (await countBits(queue, 'l', 2)) === 20_000, { timeoutMs: 30_000 });
+  // A pause after each 8 blocks was 5 s.
+  expect(performance.now() - started).toBeLessThan(10_000);
+  expect(await countBits(queue, 'l', 1)).toBe(0);
+  expect(lines).toHaveLength(20_000);
+});
+
+test('events of a destination that is gone are given to the one that takes its place, without another line', async () => {
+  const queue = await createQueue();
+  const destinations = new Destinations();
+  destinations.set('A', 'hangs');
+  const lines: string[] = [];
+  const tenure = await startTenure(queue, { config: configOf({ routes: [{ to: 'A' }] }), destinations, lines });
+  await insert(queue, range(1, 300));
+  await waitFor(async () => (await countBits(queue, 'w', 1)) === 300, { what: 'all to be handed off or refused' });
+  await tenure.enforce(configOf({ routes: [{ to: 'B' }] }));
+  await waitFor(async () => (await queue.database.query('SELECT FROM events')).length <= 10, {
+    what: 'B to take over',
+  });
+  // What hangs at A is A's until it answers.
+  destinations.set('A', 'fails');
+  await waitFor(async () => (await queue.database.query('SELECT FROM events')).length === 0);
+  expect(new Set(destinations.accepted.map((each) => each.split(' ')[0]))).toEqual(new Set(['B']));
+  expect(lines).toHaveLength(300);
+});
+
+test('a destination that is enabled again gets what waits, though nothing new arrives', async () => {
+  const queue = await createQueue();
+  const tenure = await startTenure(queue, { config: configOf({ routes: [{ to: 'A', enabled: false }] }) });
+  await insert(queue, range(1, 50));
+  await waitFor(async () => (await countBits(queue, 'w', 1)) === 50);
+  await tenure.enforce(configOf({ routes: [{ to: 'A' }] }));
+  await waitFor(async () => (await queue.database.query('SELECT FROM events')).length === 0);
+});
+
+test('the same routes are the same generation, other ones a new one', async () => {
+  const queue = await createQueue();
+  const tenure = await startTenure(queue, { config: configOf({ routes: [{ to: 'A' }] }) });
+  const generations = [tenure.regime.generation];
+  for (const [to, concurrency] of [
+    ['A', 3],
+    ['B', 3],
+    ['A', 3],
+  ] as const) {
+    await tenure.enforce(configOf({ routes: [{ to, concurrency }] }));
+    generations.push(tenure.regime.generation);
+  }
+  expect(generations).toEqual([1, 1, 2, 3]);
+  const rows = await queue.database.query('SELECT key FROM tailrace.destination ORDER BY destination_id');
+  expect(rows.map(({ key }) => key)).toEqual(['A', 'B']);
+});
+
+test('an event settled without a log file gets its line, and only that, when one is switched on', async () => {
+  const queue = await createQueue();
+  const destinations = new Destinations();
+  destinations.set('A', 'hangs');
+  const lines: string[] = [];
+  const routes = [
+    { types: ['engine_open'], to: 'left' },
+    { to: 'A', concurrency: 1 },
+  ];
+  const tenure = await startTenure(queue, { config: configOf({ routes, log: false }), destinations, lines });
+  await insert(queue, range(1, 20));
+  await waitFor(async () => (await countBits(queue, 'S', 0)) === 20);
+  await tenure.enforce(configOf({ routes }));
+  await waitFor(async () => (await countBits(queue, 'L', 0)) === 20);
+  expect([await countBits(queue, 'S', 0), await countBits(queue, 'l', 1)]).toEqual([0, 20]);
+  expect(lines.map(Number).sort((a, b) => a - b)).toEqual(range(1, 20));
+});
+
+test('marked events stay done after a change back to delete, and are never read again', async () => {
+  const queue = await createQueue();
+  const lines: string[] = [];
+  const words = { routes: [{ to: 'A' }] };
+  const tenure = await startTenure(queue, { config: configOf(words), lines });
+  const marked = async (): Promise<number> => (await queue.database.query('SELECT FROM events WHERE processed')).length;
+  await tenure.enforce(configOf({ ...words, onDelivered: 'mark_processed' }));
+  await insert(queue, range(1, 100));
+  await waitFor(async () => (await marked()) === 100);
+  await tenure.enforce(configOf(words));
+  await insert(queue, [101]);
+  await waitFor(() => lines.length > 100);
+  // Long enough for the sweep to have looked.
+  await insert(queue, [99_999]);
+  await insert(queue, [102]);
+  await waitFor(() => lines.includes('102') && lines.includes('99999'));
+  await tenure.stop();
+  const again = await startTenure(queue, { config: configOf(words), lines, once: true });
+  expect(await again.ended).toBeNull();
+  expect(lines).toHaveLength(103);
+  expect(await marked()).toBe(100);
+});

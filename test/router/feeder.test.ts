@@ -1,0 +1,72 @@
+import { expect, onTestFinished, test } from 'vitest';
+import { waitFor } from '../helpers/wait-for.ts';
+import { configOf, createQueue, Destinations, insert, startTenure } from '../queue/world.ts';
+
+const range = (from: number, count: number): number[] => Array.from({ length: count }, (_, at) => from + at);
+
+test('2,000 due events and new ones reach one destination side by side', async () => {
+  const queue = await createQueue();
+  const destinations = new Destinations();
+  const config = configOf({ routes: [{ to: 'A', enabled: false }] });
+  const before = await startTenure(queue, { config });
+  await insert(queue, range(1, 2_000));
+  await waitFor(async () => {
+    const [row] = await queue.database.query(
+      `SELECT sum(bit_count(ids))::int AS n FROM tailrace.ledger WHERE kind = 'w'`,
+    );
+    return row?.n === 2_000;
+  });
+  await before.stop();
+  await startTenure(queue, { config: configOf({ routes: [{ to: 'A', concurrency: 2 }] }), destinations });
+  for (let at = 0; at < 10; at += 1) {
+    await insert(queue, range(10_000 + at * 100, 100));
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  await waitFor(() => destinations.accepted.length >= 3_000, { timeoutMs: 20_000 });
+  const isNew = destinations.accepted.map((each) => Number(each.slice(2)) >= 10_000);
+  // Neither kind stands behind the other: in the first half of all deliveries both have their share.
+  const newOnes = isNew.slice(0, 1_500).filter(Boolean).length;
+  expect(newOnes).toBeGreaterThan(100);
+  expect(1_500 - newOnes).toBeGreaterThan(500);
+  await waitFor(async () => (await queue.database.query('SELECT FROM events')).length === 0);
+  expect(new Set(destinations.accepted).size).toBe(3_000);
+});
+
+test('a million-fold backlog of a dead destination does not keep a healthy one from its retries', async () => {
+  const queue = await createQueue();
+  const destinations = new Destinations();
+  for (const key of ['dead', 'healthy']) destinations.set(key, 'fails');
+  const config = configOf({ routes: [{ types: ['scomp'], to: 'dead' }, { to: 'healthy' }] });
+  await insert(queue, range(1, 3_000));
+  await queue.database.query(`UPDATE events SET event_type = 'scomp'`);
+  await insert(queue, range(5_001, 20));
+  await startTenure(queue, { config, destinations });
+  await waitFor(
+    async () => (await queue.database.query('SELECT FROM tailrace.pending WHERE event_id > 5000')).length === 20,
+  );
+  destinations.set('healthy', 'accepts');
+  await waitFor(() => destinations.accepted.length === 20);
+});
+
+test('two dozen destinations with many requests each bring no warning of Node', async () => {
+  const queue = await createQueue();
+  const destinations = new Destinations();
+  const warnings: string[] = [];
+  const onWarning = (warning: Error): void => void warnings.push(warning.message);
+  process.on('warning', onWarning);
+  onTestFinished(() => void process.off('warning', onWarning));
+  const keys = Array.from({ length: 24 }, (_, at) => `D${at}`);
+  for (const key of keys) destinations.set(key, 'hangs');
+  const routes = keys.map((key) => ({ types: [key.toLowerCase()], to: key, concurrency: 40 }));
+  await startTenure(queue, { config: configOf({ routes: [...routes, { to: 'left' }] }), destinations });
+  for (const [at, key] of keys.entries()) await insert(queue, range(at * 100, 50), key);
+  await waitFor(async () => {
+    const [row] = await queue.database.query(
+      `SELECT sum(bit_count(ids))::int AS n FROM tailrace.ledger WHERE kind = 'w'`,
+    );
+    return row?.n === 1_200;
+  });
+  for (const key of keys) destinations.set(key, 'accepts');
+  await waitFor(() => destinations.accepted.length === 1_200);
+  expect(warnings).toEqual([]);
+});
