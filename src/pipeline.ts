@@ -19,14 +19,17 @@ import { createDestination } from './destinations/create-destination.ts';
 import type { Regime } from './flow/batch.ts';
 import type { Settled, Settlement } from './flow/settlement.ts';
 import { delay } from './lib/delay.ts';
+import { messageOf } from './lib/errors.ts';
 import type { Logger } from './lib/logger.ts';
 import type { Nudge } from './lib/nudge.ts';
+import type { JournalOptions } from './log-file/target.ts';
 import { createLogFileStage, type LogFileStage } from './log-file/writer.ts';
 import { Due } from './queue/due.ts';
 import { InFlight } from './queue/in-flight.ts';
 import { anythingDue, nowOf } from './queue/once.ts';
 import { readQueue } from './queue/reader.ts';
 import type { Rights } from './queue/rights.ts';
+import { unsettledOf } from './queue/rows.ts';
 import type { Session } from './queue/session.ts';
 import { Settler } from './queue/settler.ts';
 import { Sleep } from './queue/wake.ts';
@@ -39,6 +42,7 @@ const READ_AHEAD = 1;
 const GRACE_MS = 8_000;
 const SETTLE_GRACE_MS = 9_500;
 const QUIET_CHECK_MS = 5;
+const ERROR_PAUSE_MS = 500;
 
 export interface PipelineOptions {
   readonly rights: Rights;
@@ -53,6 +57,8 @@ export interface PipelineOptions {
   /** Everything is settled and another log file comes next: take its lock. */
   readonly onSwitch: (to: LogFileConfig | null) => Promise<void>;
   readonly onSettled: (items: readonly Settled[]) => void;
+  /** The journal beside the log file, and what was left unfinished in others. */
+  readonly journal: Omit<JournalOptions, 'stillOpen'>;
   /** Called with the running log file stage, to reopen the file on SIGHUP. */
   readonly onLogFile: (logFile: LogFileStage) => void;
   readonly logger: Logger;
@@ -84,12 +90,31 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
   const dueBefore = once ? await nowOf(await rights.session(stop)) : null;
   const due = new Due({ rights, inFlight, settle, dueBefore, signal: feeding });
 
+  /** PostgreSQL is waited for, as everywhere; a log file that cannot be opened is the stage's own business. */
+  const stillOpen = async (ids: readonly string[]): Promise<ReadonlySet<string>> => {
+    for (;;) {
+      const session = await rights.session(feeding);
+      try {
+        return await unsettledOf(session, rights.table, ids);
+      } catch (error) {
+        logger.warn(
+          { error: messageOf(error) },
+          'cannot ask PostgreSQL what was settled before the crash; trying again',
+        );
+        await delay(ERROR_PAUSE_MS, feeding);
+      }
+    }
+  };
+
   const settler = new Settler({
     epoch: rights.epoch,
     table: () => rights.table,
     open: options.open,
     inFlight,
-    onSettled: options.onSettled,
+    onSettled: (items) => {
+      logFile.settled(items.map(({ id }) => id));
+      options.onSettled(items);
+    },
     logger,
     signal: AbortSignal.any([deadline.signal, over]),
   });
@@ -115,6 +140,7 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
   const logFile: LogFileStage = createLogFileStage({
     logFile: regime().config.logFile,
     log: logger,
+    journal: { ...options.journal, stillOpen },
     signal: AbortSignal.any([stop, over]),
     onDegraded: ({ error }) => {
       if (once) broken.abort(error);

@@ -13,6 +13,7 @@ import { formatProblem } from './config/problem.ts';
 import { watchConfig } from './config/watch.ts';
 import type { Regime } from './flow/batch.ts';
 import { type Summary, Tally } from './flow/tally.ts';
+import { inherit } from './inheritance.ts';
 import { delay } from './lib/delay.ts';
 import { codeOf, EXIT, messageOf, TailraceError } from './lib/errors.ts';
 import { createThrottle, type Logger } from './lib/logger.ts';
@@ -103,9 +104,12 @@ export function createProcessor(options: ProcessorOptions): Processor {
   };
   const lockOf = (file: LogFileConfig | null): string => `the lock of ${file?.filename}`;
 
+  /** The id of the journal in the folder of the lock that is held. */
+  let id = '';
   const journal = async (): Promise<RightsOptions['journal']> => {
     if (lock === null) return { id: randomUUID(), at: `${hostname()}${NO_JOURNAL}` };
-    return { id: await journalId(lock.directory), at: `${hostname()}:${lock.directory}` };
+    id = await journalId(lock.directory);
+    return { id, at: `${hostname()}:${lock.directory}` };
   };
 
   /** Tries to become the writer; which file to lock may change between two attempts. @returns null when another process is. */
@@ -127,18 +131,14 @@ export function createProcessor(options: ProcessorOptions): Processor {
     const entry = await persist(acquire, () =>
       config.logFile !== null && lock === null ? lockOf(config.logFile) : 'the queue',
     );
-    for (const stranger of entry?.rights.strangers ?? []) {
-      logger.warn(
-        { journal_at: stranger.journalAt, epoch: stranger.epoch },
-        'took over from a process that did not stop cleanly and kept its state elsewhere; events in flight then may stand in its file and in ours',
-      );
-    }
     return entry;
   };
 
   /** One tenure as the writer. @returns false when another process took over. */
   const tenure = async ({ rights, config: first }: Entry): Promise<boolean> => {
     let clean = false;
+    const own = lock && first.logFile ? { id, directory: lock.directory, file: first.logFile } : null;
+    const { inherited, lost, release } = await inherit(rights.predecessors, own, logger);
     try {
       const regime = await persist(
         async () => enforce(await rights.session(stop), first, rights.epoch),
@@ -165,6 +165,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
           );
           if (taken) await rights.moveJournal(await journal(), stop);
         },
+        journal: { of: (file) => ({ directory: stateDirectory(file.filename), id }), inherited, lost },
         onSettled: (items) => tally.add(items),
         onLogFile: (stage) => {
           logFile = stage;
@@ -182,6 +183,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
       inForce = null;
       logFile = null;
       await rights.release(clean);
+      await release();
     }
   };
 

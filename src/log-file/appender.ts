@@ -9,7 +9,7 @@ import type { LogFileConfig } from '../config/config.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { LineClock } from './clock.ts';
 import { LogFileHandle, type LogFileSystem } from './handle.ts';
-import type { Journal } from './journal.ts';
+import type { IntentWriter } from './journal/intent.ts';
 
 const NEWLINE = 0x0a;
 
@@ -19,13 +19,15 @@ export interface Lines {
   readonly bytes: Buffer;
   readonly ids: readonly string[];
   readonly lastTimeUs: number;
+  /** Recovery: the intent whose missing lines these are. */
+  readonly replaces?: number;
 }
 
 export interface AppenderOptions {
   readonly file: Pick<LogFileConfig, 'mode' | 'createDirectory'>;
   readonly clock: LineClock;
   readonly log: Logger;
-  readonly journal?: Journal | undefined;
+  readonly journal?: IntentWriter | undefined;
   readonly fs?: LogFileSystem | undefined;
 }
 
@@ -166,9 +168,11 @@ export class Appender {
     const { journal } = this.#options;
     const { lines } = progress;
     if (progress.handle !== null) await this.#leave(progress, progress.handle);
-    const place = { path: handle.path, inode: handle.inode, offset: handle.size };
-    if (progress.intended) await journal?.placed(place, progress.start);
-    else await journal?.intend({ place, bytes: lines.bytes, ids: lines.ids, lastTimeUs: lines.lastTimeUs });
+    if (journal) {
+      const place = await handle.end();
+      if (progress.intended) await journal.placed(place, progress.start);
+      else await journal.intend({ ...lines, place });
+    }
     progress.intended = true;
     progress.handle = handle;
   }

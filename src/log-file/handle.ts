@@ -6,7 +6,10 @@ import { type FileHandle, lstat, mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { LogFileConfig } from '../config/config.ts';
 import { codeOf } from '../lib/errors.ts';
+import { syncDirectory } from './directory.ts';
 import { notARegularFile } from './failure.ts';
+import { fingerprintAt } from './journal/fingerprint.ts';
+import type { LogPlace } from './journal/intent.ts';
 import { endsWithNewline, lastLineTimeUs } from './tail.ts';
 
 /** The system calls of this stage; a test replaces those that it wants to see fail. */
@@ -62,7 +65,7 @@ export class LogFileHandle {
       const stats = await file.stat({ bigint: true });
       if (!stats.isFile()) throw notARegularFile(path, stats);
       // Each time, and not only for a file that we made: logrotate's `create` makes one without fsync.
-      await syncDirectory(dirname(path), fs);
+      await syncDirectory(dirname(path), fs.open);
       const size = Number(stats.size);
       const lastTimeUs = await lastLineTimeUs(file, size);
       const handle = new LogFileHandle(path, file, fs, { inode: stats.ino, device: stats.dev, size, lastTimeUs });
@@ -88,6 +91,16 @@ export class LogFileHandle {
       if (code === 'ENOENT' || code === 'ENOTDIR') return { inPlace: false, size: 0 };
       throw error;
     }
+  }
+
+  /** The file's end as a place that can be found again after a restart. */
+  async end(): Promise<LogPlace> {
+    return {
+      path: this.path,
+      inode: this.inode,
+      offset: this.#size,
+      before: await fingerprintAt(this.#file, this.#size),
+    };
   }
 
   /** How many names the file has; 0 = deleted, what was written to it is lost. */
@@ -192,19 +205,7 @@ async function createDirectory(directory: string, fileMode: number, fs: LogFileS
   const first = await fs.mkdir(directory, { recursive: true, mode });
   if (first === undefined) return;
   for (let made = directory; made.length >= first.length; made = dirname(made)) {
-    await syncDirectory(dirname(made), fs);
-  }
-}
-
-async function syncDirectory(directory: string, fs: LogFileSystem): Promise<void> {
-  const handle = await fs.open(directory, constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    await handle.sync();
-  } catch (error) {
-    // Some network file systems cannot sync a directory; there is nothing more to do on them.
-    if (codeOf(error) !== 'EINVAL' && codeOf(error) !== 'ENOTSUP') throw error;
-  } finally {
-    await handle.close();
+    await syncDirectory(dirname(made), fs.open);
   }
 }
 

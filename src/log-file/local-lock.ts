@@ -32,6 +32,11 @@ export function stateDirectory(filename: string): string {
   return join(dirname(filename), `.${basename(filename)}.tailrace`);
 }
 
+/** The log file that a state directory stands beside. */
+export function logFileOf(directory: string): string {
+  return join(dirname(directory), basename(directory).slice(1, -'.tailrace'.length));
+}
+
 /**
  * Takes the lock of a log file, without waiting.
  *

@@ -1,7 +1,7 @@
 // From events to the bytes of their lines: one string builder per row shape, one buffer for all batches, so that a
 // backlog of any size leaves no garbage behind. The bytes are valid until the next call.
 
-import type { RowShape } from '../event/event.ts';
+import type { QueuedEvent, RowShape } from '../event/event.ts';
 import { createLineBuilder, type LogLineBuilder } from '../event/log-line.ts';
 import type { BatchEvent } from '../flow/batch.ts';
 
@@ -15,7 +15,12 @@ const MOST_BYTES_PER_CHAR = 3;
 export interface Renderer {
   /** The lines of the events, in order, stamped `firstUs` and then 1 µs apart. Valid until the next call. */
   render(events: readonly BatchEvent[], firstUs: number, expandJsonColumns: readonly string[]): Buffer;
+  /** What a line says of an event, whenever it was written. */
+  content(event: QueuedEvent, expandJsonColumns: readonly string[]): string;
 }
+
+/** A line without its stamp, which is all that differs between two lines of one event. */
+export const contentOf = (line: string): string => line.slice(line.indexOf(',')).trimEnd();
 
 /** Creates the renderer of one log file stage. */
 export function createRenderer(): Renderer {
@@ -31,6 +36,11 @@ export function createRenderer(): Renderer {
     }
     return builder;
   };
+  const expand = (columns: readonly string[]): void => {
+    if (columns === expanded) return;
+    expanded = columns;
+    builders = new WeakMap();
+  };
   const write = (text: string, at: number): number => {
     const needed = at + text.length * MOST_BYTES_PER_CHAR;
     if (needed > buffer.length) {
@@ -42,11 +52,12 @@ export function createRenderer(): Renderer {
   };
 
   return {
+    content(event, expandJsonColumns) {
+      expand(expandJsonColumns);
+      return contentOf(builderOf(event.shape)(event, 0));
+    },
     render(events, firstUs, expandJsonColumns) {
-      if (expandJsonColumns !== expanded) {
-        expanded = expandJsonColumns;
-        builders = new WeakMap();
-      }
+      expand(expandJsonColumns);
       if (buffer.length > KEPT_BYTES) buffer = Buffer.allocUnsafeSlow(INITIAL_BYTES);
       let length = 0;
       let piece = '';

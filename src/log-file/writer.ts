@@ -1,21 +1,18 @@
 // The stage between reader and router: passes a batch on only when the line of each of its events is on disk. While
 // the file cannot be written nothing passes, and it goes on by itself; a slow destination is never waited for here.
 
-import { dirname } from 'node:path';
 import { Transform } from 'node:stream';
 import type { LogFileConfig } from '../config/config.ts';
 import type { Batch, BatchEvent } from '../flow/batch.ts';
 import { FRESH, LOGGED } from '../flow/standing.ts';
 import type { TailraceError } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
-import { Appender } from './appender.ts';
 import { createLineClock } from './clock.ts';
-import { createFileName, type FileName } from './file-name.ts';
 import type { LogFileSystem } from './handle.ts';
-import type { Journal } from './journal.ts';
-import { createRenderer } from './rendering.ts';
+import type { KnownLines } from './journal/known-lines.ts';
+import { contentOf, createRenderer } from './rendering.ts';
 import { createRetry } from './retry.ts';
-import { watchForRotation } from './rotation.ts';
+import { type JournalOptions, openTarget, type Target } from './target.ts';
 
 /** Batches that wait before the file, and after it for the router (QUEUE A4: three in the stage with the one in hand). */
 const WAITING_BATCHES = 1;
@@ -33,7 +30,8 @@ export interface LogFileStageOptions {
   readonly beforeSwitch: (from: LogFileConfig | null, to: LogFileConfig | null) => Promise<void>;
   readonly onDegraded?: ((state: { readonly error: TailraceError }) => void) | undefined;
   readonly onRecovered?: (() => void) | undefined;
-  readonly journal?: Journal | undefined;
+  /** The journal of a log file; undefined = none (a test of the stage without it). */
+  readonly journal?: JournalOptions | undefined;
   /** Wall clock in microseconds since the epoch; a test gives its own. */
   readonly now?: (() => number) | undefined;
   readonly fs?: LogFileSystem | undefined;
@@ -50,15 +48,9 @@ export interface LogFileStatus {
 export interface LogFileStage extends Transform {
   /** `SIGHUP`: opens the file anew between two batches. */
   reopen(): void;
+  /** Committed in PostgreSQL: the journal may forget them. */
+  settled(ids: readonly string[]): void;
   status(): LogFileStatus;
-}
-
-/** The log file in force and what belongs to it. */
-interface Target {
-  readonly config: LogFileConfig;
-  readonly name: FileName;
-  readonly appender: Appender;
-  readonly unwatch: () => Promise<void>;
 }
 
 /** Creates the stage: Batch in, the same Batch out with `standing.logged` and `loggedAtMs` set. The caller holds the local lock. */
@@ -78,70 +70,66 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
     onDegraded: (state) => options.onDegraded?.(state),
     onRecovered: () => options.onRecovered?.(),
   });
+  let wanted = options.logFile;
   let target: Target | null = null;
   /** The batch or the look under way; there is never more than one. */
   let turn: Promise<void> | null = null;
 
-  const use = (config: LogFileConfig): Target => {
-    const name = createFileName(config);
-    return {
-      config,
-      name,
-      appender: new Appender({ file: config, clock, log, journal: options.journal, fs: options.fs }),
-      unwatch: watchForRotation(
-        dirname(config.filename),
-        () => name.at(clock.peek()),
-        (reason) => {
-          if (reason === 'hint') retry.hurry();
-          look();
-        },
-      ),
-    };
-  };
-
-  const leave = async (): Promise<void> => {
-    const { appender, unwatch } = target ?? {};
-    target = null;
-    await unwatch?.();
-    await appender?.close();
+  const onStir = (reason: 'interval' | 'hint'): void => {
+    if (reason === 'hint') retry.hurry();
+    look();
   };
 
   /** Makes sure that the file a line would go to now is open and in place. */
-  const ready = ({ name, appender }: Target) => appender.ready(name.at(clock.peek()));
+  const ready = async (file: LogFileConfig): Promise<{ readonly current: Target; readonly path: string }> => {
+    target ??= await openTarget(file, { clock, log, journal: options.journal, fs: options.fs, onStir });
+    const { path } = await target.appender.ready(target.name.at(clock.peek()));
+    return { current: target, path };
+  };
 
   function look(): void {
-    const current = target;
-    if (turn !== null || current === null || stage.destroyed) return;
+    const file = wanted;
+    if (turn !== null || file === null || stage.destroyed) return;
     turn = retry
-      .once(() => ready(current))
+      .once(() => ready(file))
       .catch((error: unknown) => void stage.destroy(error instanceof Error ? error : new Error(String(error))))
       .finally(() => {
         turn = null;
       });
   }
 
+  const leave = async (): Promise<void> => {
+    const left = target;
+    target = null;
+    await left?.close();
+  };
+
   const follow = async (to: LogFileConfig | null): Promise<void> => {
-    const from = target?.config ?? null;
+    const from = wanted;
+    wanted = to;
     if (isSameFile(from, to)) {
       if (to !== null) target?.appender.configure(to);
       return;
     }
     await options.beforeSwitch(from, to);
     await leave();
-    if (to !== null) target = use(to);
   };
 
-  const appendLines = async (events: readonly BatchEvent[], current: Target, batch: Batch): Promise<void> => {
-    const { name, appender } = current;
+  const appendLines = async (
+    events: readonly BatchEvent[],
+    file: LogFileConfig,
+    expand: readonly string[],
+  ): Promise<void> => {
     for (let done = 0; done < events.length; ) {
-      const path = await retry.persist(async () => (await ready(current)).path);
+      const { current, path } = await retry.persist(() => ready(file));
+      const { name, appender } = current;
       const firstUs = clock.reserve(events.length - done);
       if (name.at(firstUs) !== path) continue; // midnight passed meanwhile
       const count = name.countInSameFile(firstUs, events.length - done);
       const part = events.slice(done, done + count);
       const lines = {
         path,
-        bytes: renderer.render(part, firstUs, batch.regime.config.expandJsonColumns),
+        bytes: renderer.render(part, firstUs, expand),
         ids: part.map(({ event }) => event.id),
         lastTimeUs: firstUs + count - 1,
       };
@@ -150,16 +138,36 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
     }
   };
 
-  const take = async (batch: Batch): Promise<void> => {
-    await follow(batch.regime.config.logFile);
-    if (target !== null) {
-      // Also for a batch without a new line: nothing is delivered while the file cannot be written.
-      await retry.persist(() => ready(target as Target)); // only `follow` and `leave` change it, and not meanwhile
-      const unlogged = batch.events.filter(({ standing }) => !standing.logged);
-      await appendLines(unlogged, target, batch);
-      for (const item of unlogged) {
-        item.standing = item.standing === FRESH ? LOGGED : { ...item.standing, logged: true, unlogged: false };
+  /** Leaves out what has a line with this very content already: its row came back, or we did after a crash. */
+  const withoutLine = async (
+    events: readonly BatchEvent[],
+    known: readonly KnownLines[],
+    expand: readonly string[],
+  ): Promise<readonly BatchEvent[]> => {
+    let missing = events;
+    for (const source of known) {
+      const suspects = missing.filter(({ event }) => source.knows(event.id));
+      if (suspects.length === 0) continue;
+      const lines = await source.linesOf(new Set(suspects.map(({ event }) => event.id)));
+      for (const item of suspects) {
+        const content = renderer.content(item.event, expand);
+        if (lines.get(item.event.id)?.some((line) => contentOf(line) === content)) setLogged(item);
       }
+      missing = missing.filter(({ standing }) => !standing.logged);
+    }
+    return missing;
+  };
+
+  const take = async (batch: Batch): Promise<void> => {
+    const { logFile: file, expandJsonColumns } = batch.regime.config;
+    await follow(file);
+    if (file !== null) {
+      // Also for a batch without a new line: nothing is delivered while the file cannot be written.
+      const { current } = await retry.persist(() => ready(file));
+      const unlogged = batch.events.filter(({ standing }) => !standing.logged);
+      const missing = await withoutLine(unlogged, current.known, expandJsonColumns);
+      await appendLines(missing, file, expandJsonColumns);
+      for (const item of missing) setLogged(item);
     }
     batch.loggedAtMs = performance.now();
   };
@@ -169,7 +177,6 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
     readableHighWaterMark: WAITING_BATCHES,
     writableHighWaterMark: WAITING_BATCHES,
     construct(callback) {
-      if (options.logFile !== null) target = use(options.logFile);
       look();
       callback();
     },
@@ -207,6 +214,9 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
       retry.hurry();
       look();
     },
+    settled(ids: readonly string[]): void {
+      for (const source of target?.known ?? []) source.settled(ids);
+    },
     status: (): LogFileStatus => ({
       path: target?.appender.path ?? null,
       state: retry.lastError === null ? ('ok' as const) : ('degraded' as const),
@@ -214,6 +224,10 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
     }),
   });
   return stage;
+}
+
+function setLogged(item: BatchEvent): void {
+  item.standing = item.standing === FRESH ? LOGGED : { ...item.standing, logged: true, unlogged: false };
 }
 
 function isSameFile(one: LogFileConfig | null, other: LogFileConfig | null): boolean {

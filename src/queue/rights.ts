@@ -45,8 +45,8 @@ export class Rights {
   readonly #options: RightsOptions;
   readonly #revoked = new AbortController();
   readonly epoch: string;
-  /** Epochs that ended unclean and not beside our journal: what was in flight then may stand in their file too. */
-  readonly strangers: readonly Predecessor[];
+  /** Epochs that did not end cleanly, the oldest first: what was in flight then stands in their journals. */
+  readonly predecessors: readonly Predecessor[];
   #session: Session;
   #table: QueueTable;
   #again: Promise<void> | null = null;
@@ -57,13 +57,13 @@ export class Rights {
     session: Session,
     table: QueueTable,
     epoch: string,
-    strangers: readonly Predecessor[],
+    predecessors: readonly Predecessor[],
   ) {
     this.#options = options;
     this.#session = session;
     this.#table = table;
     this.epoch = epoch;
-    this.strangers = strangers;
+    this.predecessors = predecessors;
     this.#watch(session);
   }
 
@@ -87,8 +87,8 @@ export class Rights {
       const [entered] = await session.query(ENTER_SQL, [SLOTS, options.journal.id, options.journal.at]);
       const epoch = String(entered?.[0]);
       await session.query(TIDY_WRITERS_SQL, [epoch]);
-      const strangers = revoked
-        .filter(([, clean, journal]) => clean !== 't' && journal !== options.journal.id)
+      const predecessors = revoked
+        .filter(([, clean]) => clean !== 't')
         .map(([old, , journal, journalAt]) => ({
           epoch: String(old),
           journal: String(journal),
@@ -96,7 +96,7 @@ export class Rights {
         }));
       await session.listen('tailrace', options.onWake);
       session.lost.throwIfAborted();
-      return new Rights(options, session, table, epoch, strangers);
+      return new Rights(options, session, table, epoch, predecessors);
     } catch (error) {
       await session.close();
       throw error;

@@ -140,3 +140,18 @@ export const toBatchEvent = (event: QueuedEvent, standing: Standing, logOnly: bo
   standing,
   logOnly,
 });
+
+/** Which of the ids are in the queue and not settled: their lines were written, PostgreSQL does not know it yet. */
+export async function unsettledOf(session: Session, table: QueueTable, ids: readonly string[]): Promise<Set<string>> {
+  const open = new Set<string>();
+  for (let at = 0; at < ids.length; at += MAX_BATCH_EVENTS) {
+    const some = ids.slice(at, at + MAX_BATCH_EVENTS);
+    const present = await session.query(sizesSql(table), [numbers(some)], `sizes ${table.revision}`);
+    const standings = await readStandings(session, some);
+    for (const [id] of present) {
+      const standing = standings.get(String(id));
+      if (!standing?.logged && !standing?.tooLarge) open.add(String(id));
+    }
+  }
+  return open;
+}

@@ -1,0 +1,64 @@
+// What a new writer takes over from processes that did not stop cleanly: their journals say which lines were on their
+// way. Usually it is our own journal from before the crash; after a change of `logfile.filename` it is another folder's.
+
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { LogFileConfig } from './config/config.ts';
+import type { Logger } from './lib/logger.ts';
+import { acquireLocalLock, type LocalLock, logFileOf } from './log-file/local-lock.ts';
+import type { JournalPlace } from './log-file/target.ts';
+import type { Predecessor } from './queue/rights.ts';
+
+export interface Inheritance {
+  /** Journals of other folders on this machine; their locks are held until `release`. */
+  readonly inherited: readonly JournalPlace[];
+  /** A predecessor wrote to our very folder, and its journal is not there any more. */
+  readonly lost: boolean;
+  release(): Promise<void>;
+}
+
+/**
+ * @param own the journal that goes with the log file in force, and the folder it is in; null = no log file.
+ */
+export async function inherit(
+  predecessors: readonly Predecessor[],
+  own: { readonly id: string; readonly directory: string; readonly file: LogFileConfig } | null,
+  logger: Logger,
+): Promise<Inheritance> {
+  const inherited: JournalPlace[] = [];
+  const locks: LocalLock[] = [];
+  let lost = false;
+  for (const { epoch, journal, journalAt } of own === null ? [] : predecessors) {
+    const directory = journalAt.slice(journalAt.indexOf(':') + 1);
+    if (own === null || directory === '' || journal === own.id || inherited.some(({ id }) => id === journal)) continue;
+    if (directory === own.directory) {
+      lost = true;
+      continue;
+    }
+    const lock = (await isHere(directory, journal)) ? await lockOf(directory) : null;
+    if (lock) {
+      locks.push(lock);
+      inherited.push({ file: { ...own.file, filename: logFileOf(directory) }, directory, id: journal });
+    } else {
+      logger.warn(
+        { journal_at: journalAt, epoch },
+        'took over from a process that did not stop cleanly and kept its state elsewhere; events in flight then may stand in its file and in ours',
+      );
+    }
+  }
+  return {
+    inherited,
+    lost,
+    async release() {
+      for (const lock of locks) await lock.release();
+    },
+  };
+}
+
+async function isHere(directory: string, journal: string): Promise<boolean> {
+  const id = await readFile(join(directory, 'id'), 'utf8').catch(() => '');
+  return id.trim() === journal;
+}
+
+const lockOf = (directory: string): Promise<LocalLock | null> =>
+  acquireLocalLock({ filename: logFileOf(directory), createDirectory: false }).catch(() => null);

@@ -1,0 +1,11 @@
+// Where lines are remembered that stand in a log file though PostgreSQL does not know it yet.
+
+export interface KnownLines {
+  /** Whether a line with this id may be there. */
+  knows(id: string): boolean;
+  /** The lines of some ids, without their newline; several when an id was used again. */
+  linesOf(ids: ReadonlySet<string>): Promise<Map<string, string[]>>;
+  /** Committed in PostgreSQL. */
+  settled(ids: Iterable<string>): void;
+  close(): Promise<void>;
+}
