@@ -1,6 +1,9 @@
 import { expect, test } from 'vitest';
+import { Due } from '../../src/queue/due.ts';
+import { InFlight } from '../../src/queue/in-flight.ts';
+import { enforce } from '../../src/queue/regime.ts';
 import { waitFor } from '../helpers/wait-for.ts';
-import { configOf, createQueue, Destinations, insert, type Queue, startTenure } from './world.ts';
+import { acquireRights, configOf, createQueue, Destinations, insert, type Queue, startTenure } from './world.ts';
 
 const range = (from: number, count: number): number[] => Array.from({ length: count }, (_, at) => from + at);
 
@@ -12,22 +15,39 @@ const countBits = async ({ database }: Queue, kind: string, generation: number):
   return row?.n;
 };
 
-test('20,000 events left are looked at again under a new configuration without a pause', async () => {
+test('what an older configuration left is taken up again; all of it in flight is not the same as none', async () => {
+  const queue = await createQueue();
+  const config = configOf({ routes: [{ to: 'left' }] });
+  const tenure = await startTenure(queue, { config });
+  await insert(queue, range(1, 3));
+  await waitFor(async () => (await countBits(queue, 'l', 1)) === 3);
+  await tenure.stop();
+  const rights = await acquireRights(queue);
+  const next = configOf({ routes: [{ types: ['engine_open'], to: 'dropped' }, { to: 'left' }] });
+  const regime = await enforce(queue.session, next, rights.epoch);
+  const inFlight = new InFlight();
+  const { signal } = new AbortController();
+  const due = new Due({ rights, inFlight, settle: () => {}, dueBefore: null, signal });
+  const take = async () => (await due.takeOlder(regime, 1_000_000))?.map(({ event }) => event.id);
+  expect(await take()).toEqual(['1', '2', '3']);
+  // Settling them may take a while: asked again at once, or ten million would be a few thousand in each pause.
+  expect(await take()).toEqual([]);
+  await queue.database.query(`UPDATE tailrace.ledger SET generation = 2 WHERE kind = 'l'`);
+  expect(await take()).toBeUndefined();
+});
+
+test('10,000 events left are decided anew without another line', async () => {
   const queue = await createQueue();
   await queue.database.query(
-    `INSERT INTO events (id, event_type) SELECT id, 'scomp' FROM generate_series(1, 20000) id`,
+    `INSERT INTO events (id, event_type) SELECT id, 'scomp' FROM generate_series(1, 10000) id`,
   );
   const lines: string[] = [];
-  const leave = configOf({ routes: [{ to: 'left' }] });
-  const tenure = await startTenure(queue, { config: leave, lines });
-  await waitFor(async () => (await countBits(queue, 'l', 1)) === 20_000, { timeoutMs: 20_000 });
-  const started = performance.now();
+  const tenure = await startTenure(queue, { config: configOf({ routes: [{ to: 'left' }] }), lines });
+  await waitFor(async () => (await countBits(queue, 'l', 1)) === 10_000);
   await tenure.enforce(configOf({ routes: [{ types: ['engine_open'], to: 'dropped' }, { to: 'left' }] }));
-  await waitFor(async () => (await countBits(queue, 'l', 2)) === 20_000, { timeoutMs: 30_000 });
-  // A pause after each 8 blocks was 5 s.
-  expect(performance.now() - started).toBeLessThan(10_000);
+  await waitFor(async () => (await countBits(queue, 'l', 2)) === 10_000);
   expect(await countBits(queue, 'l', 1)).toBe(0);
-  expect(lines).toHaveLength(20_000);
+  expect(lines).toHaveLength(10_000);
 });
 
 test('events of a destination that is gone are given to the one that takes its place, without another line', async () => {

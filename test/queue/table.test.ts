@@ -77,6 +77,8 @@ test('a column that changes its type, comes or goes while events are due stops n
   // Retries are fetched by a prepared statement: make it, then change what it returns.
   await waitFor(() => tried(3));
   await queue.database.query('ALTER TABLE events ALTER COLUMN event_type TYPE text');
+  const [before] = await queue.database.query('SELECT max(attempts) AS most FROM tailrace.pending');
+  await waitFor(() => tried(before?.most + 2), { what: 'attempts after the change of a type' });
   await queue.database.query('ALTER TABLE events DROP COLUMN email');
   await queue.database.query('ALTER TABLE events ADD COLUMN email integer');
   destinations.set('A', 'accepts');

@@ -1,0 +1,143 @@
+// Inserts events as producers do: in transactions of any length, some rolled back, some committed long after others that
+// began later. Remembers exactly what was committed; a COMMIT whose answer was lost is looked up by its transaction id.
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import { createRow, type Known, knownOf, type Row } from './events.ts';
+import type { Random } from './random.ts';
+
+/** Rows of one transaction at most. */
+const MOST_ROWS = 40;
+const ROLLED_BACK = 0.15;
+const COMMITTED_LATE = 0.15;
+const MOST_LATE_MS = 300;
+const RECONNECT_MS = 50;
+
+export interface ProducerOptions {
+  readonly url: string;
+  readonly random: Random;
+  /** Filled with what is committed, by id. */
+  readonly committed: Map<string, Known>;
+  /** Connections that insert side by side, default 3. */
+  readonly connections?: number;
+  /** Milliseconds that each waits between two transactions, default 10. */
+  readonly pauseMs?: number;
+  /** Default 40. */
+  readonly mostRows?: number;
+}
+
+export interface Producer {
+  /** Ends the inserting; resolves when every transaction's outcome is known. @throws what kept one from being known. */
+  end(): Promise<void>;
+}
+
+/** Inserts until `end` is called, through restarts of the server too. */
+export function startProducer(options: ProducerOptions): Producer {
+  const { connections = 3 } = options;
+  const ending = new AbortController();
+  const working = Array.from({ length: connections }, () => work(options, ending.signal));
+  return {
+    async end() {
+      ending.abort();
+      await Promise.all(working);
+    },
+  };
+}
+
+/** Inserts rows in one statement. @returns their ids, in the order of the rows. */
+export async function insertRows(client: pg.Client, rows: readonly Row[]): Promise<string[]> {
+  const { rows: inserted } = await client.query<{ id: string; key: string }>(
+    `INSERT INTO events (event_type, event_time, email, message, event_unique_id)
+     SELECT * FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::text[])
+     RETURNING id, event_unique_id AS key`,
+    [
+      rows.map((row) => row.event_type),
+      rows.map((row) => row.event_time),
+      rows.map((row) => row.email),
+      rows.map((row) => row.message),
+      rows.map((row) => row.event_unique_id),
+    ],
+  );
+  const ids = new Map(inserted.map(({ id, key }) => [key, String(id)]));
+  return rows.map(({ event_unique_id: key }) => ids.get(key) ?? '');
+}
+
+let uniques = 0;
+/** A new `event_unique_id`. */
+export function nextUnique(): string {
+  uniques += 1;
+  return `${process.pid}-${uniques}`;
+}
+
+async function work(options: ProducerOptions, ending: AbortSignal): Promise<void> {
+  let client = await connect(options.url);
+  try {
+    while (!ending.aborted) {
+      try {
+        await transaction(client, options, async () => {
+          client = await connect(options.url);
+          return client;
+        });
+      } catch {
+        // The server went while nothing was in doubt.
+        client = await connect(options.url);
+      }
+      await sleep(options.pauseMs ?? 10, undefined, { signal: ending }).catch(() => undefined);
+    }
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
+async function transaction(
+  client: pg.Client,
+  { random, committed, mostRows = MOST_ROWS }: ProducerOptions,
+  reconnect: () => Promise<pg.Client>,
+): Promise<void> {
+  const rows = Array.from({ length: random.integer(1, mostRows) }, () => createRow(random, nextUnique()));
+  const fate = random.next();
+  await client.query('BEGIN');
+  const ids = await insertRows(client, rows);
+  const { rows: xids } = await client.query<{ xid: string }>('SELECT pg_current_xact_id()::text AS xid');
+  if (fate < ROLLED_BACK) {
+    await client.query('ROLLBACK');
+    return;
+  }
+  if (fate < ROLLED_BACK + COMMITTED_LATE) await sleep(random.integer(20, MOST_LATE_MS));
+  let known = false;
+  try {
+    await client.query('COMMIT');
+    known = true;
+  } catch {
+    known = await wasCommitted(await reconnect(), String(xids[0]?.xid));
+  }
+  if (!known) return;
+  for (const [at, id] of ids.entries()) {
+    const row = rows[at];
+    if (row) committed.set(id, knownOf(row));
+  }
+}
+
+async function wasCommitted(client: pg.Client, xid: string): Promise<boolean> {
+  for (;;) {
+    const { rows } = await client.query<{ status: string }>('SELECT pg_xact_status($1::xid8) AS status', [xid]);
+    if (rows[0]?.status !== 'in progress') return rows[0]?.status === 'committed';
+    await sleep(RECONNECT_MS);
+  }
+}
+
+/** Tries until the server is there, half a minute at most. */
+async function connect(url: string): Promise<pg.Client> {
+  const deadline = performance.now() + 30_000;
+  for (;;) {
+    const client = new pg.Client({ connectionString: url });
+    client.on('error', () => undefined);
+    try {
+      await client.connect();
+      return client;
+    } catch (error) {
+      if (performance.now() > deadline) throw error;
+      await sleep(RECONNECT_MS);
+    }
+  }
+}
