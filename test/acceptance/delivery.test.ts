@@ -2,8 +2,8 @@
 // log file or another destination up.
 
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
-import { createServer } from 'node:net';
+import { createServer as createHttpServer } from 'node:http';
+import { type AddressInfo, createServer } from 'node:net';
 import { expect, test } from 'vitest';
 import { createHttpReceiver, failingWithProbability } from '../helpers/http-receiver.ts';
 import { waitFor } from '../helpers/wait-for.ts';
@@ -102,7 +102,6 @@ test('events for a destination that refuses connections are delivered when it is
   await waitFor(async () => (await retrying(world)) > 0, { what: 'a failed event' });
 
   const arrived: string[] = [];
-  const { createServer: createHttpServer } = await import('node:http');
   const server = createHttpServer((request, response) => {
     request.resume().on('end', () => {
       arrived.push(String(request.headers['idempotency-key']));
