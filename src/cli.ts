@@ -4,7 +4,7 @@
 import type { Argv } from 'yargs';
 import yargs from 'yargs';
 import type { Command, CommandContext } from './cli/command.ts';
-import { EXIT, type ExitCode, TailraceError } from './lib/errors.ts';
+import { codeOf, EXIT, type ExitCode, isServerError, messageOf, TailraceError } from './lib/errors.ts';
 import { version } from './lib/version.ts';
 
 /** Loaded when it is the one that is called, so that a processor holds no memory for the others; all of them for `--help`. */
@@ -13,6 +13,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   check: async () => (await import('./cli/check.ts')).check,
   init: async () => (await import('./cli/init.ts')).init,
   status: async () => (await import('./cli/status.ts')).status,
+  retry: async () => (await import('./cli/retry.ts')).retry,
   record: async () => (await import('./cli/record.ts')).record,
   journal: async () => (await import('./cli/journal.ts')).journal,
   demo: async () => (await import('./cli/demo.ts')).demo,
@@ -108,8 +109,19 @@ async function perform(work: () => Promise<ExitCode>, { stderr }: CommandContext
   try {
     return await work();
   } catch (error) {
-    if (!(error instanceof TailraceError)) throw error;
-    stderr.write(`tailrace: ${error.message}\n`);
-    return error.exitCode;
+    if (error instanceof TailraceError) {
+      stderr.write(`tailrace: ${error.message}\n`);
+      return error.exitCode;
+    }
+    if (!isServerError(error)) throw error;
+    stderr.write(`tailrace: PostgreSQL refused: ${messageOf(error)} (${codeOf(error)})${hintFor(codeOf(error))}\n`);
+    return EXIT.problem;
   }
+}
+
+/** What to do about the refusals that a first start meets. */
+function hintFor(sqlState: string | undefined): string {
+  return sqlState === '42501'
+    ? '; grant the role what docs/operations.md lists, or run `tailrace init` as the owner'
+    : '';
 }

@@ -42,6 +42,8 @@ const READ_AHEAD = 1;
 const GRACE_MS = 8_000;
 const SETTLE_GRACE_MS = 9_500;
 const QUIET_CHECK_MS = 5;
+/** `run --once` gives up on a settlement that keeps failing after this. */
+const ONCE_PATIENCE_MS = 30_000;
 const ERROR_PAUSE_MS = 500;
 
 export interface PipelineOptions {
@@ -59,6 +61,8 @@ export interface PipelineOptions {
   readonly onSettled: (items: readonly Settled[]) => void;
   /** The journal beside the log file, and what was left unfinished in others. */
   readonly journal: Omit<JournalOptions, 'stillOpen'>;
+  /** New lines are on disk. */
+  readonly onLines: (count: number) => void;
   /** Called with the running log file stage, to reopen the file on SIGHUP. */
   readonly onLogFile: (logFile: LogFileStage) => void;
   readonly logger: Logger;
@@ -115,6 +119,7 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
       logFile.settled(items.map(({ id }) => id));
       options.onSettled(items);
     },
+    patienceMs: once ? ONCE_PATIENCE_MS : null,
     logger,
     signal: AbortSignal.any([deadline.signal, over]),
   });
@@ -145,6 +150,7 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     onDegraded: ({ error }) => {
       if (once) broken.abort(error);
     },
+    onLines: options.onLines,
     beforeSwitch: async (_from, to) => {
       while (!router.quiet || router.readableLength > 0 || settler.writableLength > 0) {
         // Not only waited out: after its signal a delay is no pause at all.

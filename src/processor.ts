@@ -15,7 +15,7 @@ import type { Regime } from './flow/batch.ts';
 import { type Summary, Tally } from './flow/tally.ts';
 import { inherit } from './inheritance.ts';
 import { delay } from './lib/delay.ts';
-import { codeOf, EXIT, messageOf, TailraceError } from './lib/errors.ts';
+import { codeOf, EXIT, isServerError, messageOf, TailraceError } from './lib/errors.ts';
 import { createThrottle, type Logger } from './lib/logger.ts';
 import { createNudge } from './lib/nudge.ts';
 import { journalId } from './log-file/journal-id.ts';
@@ -24,7 +24,7 @@ import type { LogFileStage } from './log-file/writer.ts';
 import { runPipeline } from './pipeline.ts';
 import { enforce } from './queue/regime.ts';
 import { Rights, type RightsOptions } from './queue/rights.ts';
-import { isPassing, Session } from './queue/session.ts';
+import { Session } from './queue/session.ts';
 
 const STANDBY_POLL_MS = 1_000;
 /** Ends the place of a process without a log file: it leaves nothing behind that could stand in a file. */
@@ -83,7 +83,8 @@ export function createProcessor(options: ProcessorOptions): Processor {
         if (said !== busy) logger.info(`${busy}; standing by`);
         said = busy;
       } catch (error) {
-        if (once || !(error instanceof TailraceError || isPassing(error)) || codeOf(error) === 'REVOKED') throw error;
+        if (once || !(error instanceof TailraceError || isServerError(error)) || codeOf(error) === 'REVOKED')
+          throw error;
         complain({ error: messageOf(error), code: codeOf(error) }, 'cannot start; trying again every second');
       }
       await delay(STANDBY_POLL_MS * (0.5 + Math.random()), stop);
@@ -167,6 +168,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
         },
         journal: { of: (file) => ({ directory: stateDirectory(file.filename), id }), inherited, lost },
         onSettled: (items) => tally.add(items),
+        onLines: (count) => tally.addLines(count),
         onLogFile: (stage) => {
           logFile = stage;
         },

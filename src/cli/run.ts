@@ -24,7 +24,7 @@ export const run: Command = {
       .option('config', { type: 'string', requiresArg: true, describe: 'configuration file' })
       .option('once', { type: 'boolean', default: false, describe: 'handle all that is due now, then end' })
       .option('log-level', {
-        choices: ['debug', 'info', 'warn', 'error'] as const,
+        choices: ['info', 'warn', 'error'] as const,
         default: 'info' as const,
         describe: 'least important diagnostics to print',
       }),

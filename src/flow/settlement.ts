@@ -13,8 +13,6 @@ export interface Settled {
   readonly outcome: Outcome;
   /** Handed off: a lane still has it, so no reader may take it up again yet. */
   readonly inFlight: boolean;
-  /** Its line is on disk; a new one when `from.logged` is false. */
-  readonly logged: boolean;
 }
 
 export interface Settlement {

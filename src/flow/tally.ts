@@ -38,10 +38,14 @@ export class Tally {
     return this.#summary;
   }
 
+  /** New lines in the log file: an event that was logged before a crash has none. */
+  addLines(count: number): void {
+    this.#summary.logged += count;
+  }
+
   /** Takes in a committed settlement. */
   add(items: readonly Settled[]): void {
-    for (const { id, outcome, from, logged } of items) {
-      if (logged && !from.logged) this.#summary.logged += 1;
+    for (const { id, outcome } of items) {
       if (outcome === 'orphan') continue;
       const before = PASSING.find((state) => this.#passing.get(state)?.delete(id));
       if (before) this.#summary[before] -= 1;

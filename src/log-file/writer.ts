@@ -30,6 +30,8 @@ export interface LogFileStageOptions {
   readonly beforeSwitch: (from: LogFileConfig | null, to: LogFileConfig | null) => Promise<void>;
   readonly onDegraded?: ((state: { readonly error: TailraceError }) => void) | undefined;
   readonly onRecovered?: (() => void) | undefined;
+  /** So many new lines are on disk. */
+  readonly onLines?: ((count: number) => void) | undefined;
   /** The journal of a log file; undefined = none (a test of the stage without it). */
   readonly journal?: JournalOptions | undefined;
   /** Wall clock in microseconds since the epoch; a test gives its own. */
@@ -134,6 +136,7 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
         lastTimeUs: firstUs + count - 1,
       };
       await retry.persist(() => appender.append(lines));
+      options.onLines?.(count);
       done += count;
     }
   };

@@ -104,7 +104,6 @@ export class Due implements DueSource {
         to: null,
         outcome: 'orphan' as const,
         inFlight: false,
-        logged: false,
       }));
     for (const { id } of items) inFlight.add(id);
     if (items.length > 0) settle({ onDelivered: regime.config.onDelivered, items });

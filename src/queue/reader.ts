@@ -17,7 +17,7 @@ import { nextPage, type PagePosition } from './pages.ts';
 import type { Rights } from './rights.ts';
 import { admitNew, excludedKinds, fetchRows, findRows } from './rows.ts';
 import type { Session } from './session.ts';
-import { SNAPSHOT_SQL } from './sql/read.ts';
+import { MAX_ID, SNAPSHOT_SQL } from './sql/read.ts';
 import { Sweep } from './sweep.ts';
 import type { Sleep } from './wake.ts';
 
@@ -172,17 +172,11 @@ class Reader {
 
   async *#sweepOnce(session: Session): AsyncGenerator<readonly BatchEvent[]> {
     const { inFlight, rights, due } = this.#options;
-    if (this.#position.after === null) return;
+    const last = this.#position.after === null ? MAX_ID : BigInt(this.#position.after);
     const kinds = excludedKinds(this.#regime.config.logFile !== null);
     const ask = inFlight.ask();
     try {
-      const window = await this.#sweep.next(
-        session,
-        rights.table,
-        kinds,
-        BigInt(this.#position.after),
-        performance.now(),
-      );
+      const window = await this.#sweep.next(session, rights.table, kinds, last, performance.now());
       if (!window) return;
       const orphaned = window.orphaned.filter((id) => !ask.seen(id));
       for (let at = 0; at < orphaned.length; at += MAX_BATCH_EVENTS) {
@@ -245,7 +239,7 @@ class Reader {
     if (parked.length === 0) return;
     logger.error(
       { events: parked.map(([id]) => id).slice(0, 20), count: parked.length, max_event_bytes: config.maxEventBytes },
-      'parked events that are too large: neither logged nor delivered; raise max_event_bytes to take them',
+      'parked events that are too large: neither logged nor delivered; raise max_event_bytes, then run tailrace retry --parked',
     );
     settle({
       onDelivered: config.onDelivered,
@@ -258,7 +252,6 @@ class Reader {
           to: { ...FRESH, tooLarge: true, failed: [failure] },
           outcome: 'parked',
           inFlight: false,
-          logged: false,
         };
       }),
     });

@@ -191,11 +191,6 @@ export function isConnectionLoss(error: unknown): boolean {
   return codeOf(error) === 'DATABASE_UNAVAILABLE' || /^(57P0[1-4]|08...|25006)$/.test(codeOf(error) ?? '');
 }
 
-/** True for a server's error that passes by itself: a deadlock, a lock or a statement that took too long, no memory. */
-export function isPassing(error: unknown): boolean {
-  return /^(40|53|55|57)...$/.test(codeOf(error) ?? '');
-}
-
 function unavailable(cause: unknown): TailraceError {
   if (cause instanceof TailraceError) return cause;
   const hint =

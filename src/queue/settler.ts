@@ -41,6 +41,8 @@ export interface SettlerOptions {
   readonly inFlight: InFlight;
   /** Called after COMMIT, in order. */
   readonly onSettled: (items: readonly Settled[]) => void;
+  /** How long a settlement may fail before the stage does; null = for ever. */
+  readonly patienceMs: number | null;
   readonly logger: Logger;
   /** Ends the waiting for a database that does not come back; what is unsettled stays so. */
   readonly signal: AbortSignal;
@@ -87,6 +89,7 @@ export class Settler extends Writable {
   async #settle(settlement: Settlement): Promise<void> {
     this.#seq += 1n;
     const seq = this.#seq.toString();
+    const began = performance.now();
     for (let waitMs = RETRY_MS.first; ; waitMs = Math.min(waitMs * 2, RETRY_MS.most)) {
       try {
         if (!this.#session || this.#session.lost.aborted) this.#session = await this.#options.open();
@@ -98,6 +101,8 @@ export class Settler extends Writable {
           { error: messageOf(error), code: codeOf(error), events: settlement.items.length },
           'cannot settle events in PostgreSQL; nothing is lost, trying again until it works',
         );
+        const { patienceMs } = this.#options;
+        if (patienceMs !== null && performance.now() - began > patienceMs) throw cannotSettle(error);
         await delay(waitMs, this.#options.signal);
         if (this.#options.signal.aborted) throw error;
       }
@@ -147,6 +152,16 @@ export class Settler extends Writable {
       .catch((error) => this.#warn({ error: messageOf(error) }, 'cannot tidy the ledger'));
   }
 }
+
+const cannotSettle = (cause: unknown): TailraceError =>
+  new TailraceError(
+    'CANNOT_SETTLE',
+    `cannot settle events in PostgreSQL: ${messageOf(cause)}; they stay in the queue`,
+    {
+      exitCode: EXIT.unavailable,
+      cause,
+    },
+  );
 
 async function apply(
   session: Session,

@@ -10,7 +10,8 @@ const MAX_COUNTED = 1_000_000;
 
 export interface DestinationStatus {
   readonly destination: string;
-  readonly state: 'ok' | 'retrying' | 'paused';
+  /** `parked`: nothing is tried again by itself, a person has to look. */
+  readonly state: 'ok' | 'retrying' | 'parked';
   readonly waiting: number;
   readonly retrying: number;
   readonly parked: number;
@@ -50,7 +51,7 @@ export async function readStatus(session: Session): Promise<Status> {
   const [writer] = await session.query(WRITER_SQL, [table.oid]);
   const [queued] = await session.query(queuedSql(table), [MAX_COUNTED + 1]);
   const [oldest] = await session.query(oldestSql(table));
-  const wanted = [...rows.map((row) => row[6]), oldest?.[0]].filter((id) => id != null);
+  const wanted = [...rows.map((row) => row[5]), oldest?.[0]].filter((id) => id != null);
   const ages = new Map(
     (await session.query(agesSql(table), [numbers(wanted.map(String))])).map(([id, age]) => [id, age]),
   );
@@ -70,12 +71,12 @@ export async function readStatus(session: Session): Promise<Status> {
   };
 
   function toDestination(row: readonly (string | null)[]): { id: string; status: DestinationStatus } {
-    const [id, key, paused, waiting, retrying, parked, oldestId, lastError, next] = row;
+    const [id, key, waiting, retrying, parked, oldestId, lastError, next] = row;
     return {
       id: String(id),
       status: {
         destination: String(key),
-        state: paused === 't' ? 'paused' : Number(retrying) > 0 ? 'retrying' : 'ok',
+        state: Number(retrying) > 0 ? 'retrying' : Number(parked) > 0 ? 'parked' : 'ok',
         waiting: Number(waiting),
         retrying: Number(retrying),
         parked: Number(parked),

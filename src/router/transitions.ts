@@ -71,7 +71,7 @@ const marks = ({ standing }: BatchEvent): Pick<Standing, 'logged' | 'unlogged'> 
 });
 
 function settled(event: BatchEvent, to: Standing | null, outcome: Outcome, inFlight: boolean): Settled {
-  return { id: event.event.id, from: event.stored, to, outcome, inFlight, logged: event.standing.logged };
+  return { id: event.event.id, from: event.stored, to, outcome, inFlight };
 }
 
 function outcomeOf(standing: Standing): Outcome {

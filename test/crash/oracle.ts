@@ -61,10 +61,11 @@ export async function passFreshEvent(truth: Truth & { readonly committed: Map<st
   );
   const id = String(inserted?.id);
   truth.committed.set(id, knownOf(row));
-  await waitFor(
-    async () => (await truth.database.query('SELECT FROM events WHERE id = $1', [id])).length === 0,
-    { timeoutMs: 2_000, intervalMs: 10, what: 'a fresh event to pass' },
-  );
+  await waitFor(async () => (await truth.database.query('SELECT FROM events WHERE id = $1', [id])).length === 0, {
+    timeoutMs: 2_000,
+    intervalMs: 10,
+    what: 'a fresh event to pass',
+  });
   return performance.now() - started;
 }
 
@@ -145,7 +146,8 @@ async function judgeState({ database, committed }: Truth): Promise<string[]> {
     const places = found.get(id) ?? '';
     if (!PLACES[fate].includes(places)) faults.add(`${fate} event in`, `${id}: ${places || 'nothing'}`);
   }
-  for (const [id, places] of found) if (!committed.has(id)) faults.add('state of no committed event', `${id}: ${places}`);
+  for (const [id, places] of found)
+    if (!committed.has(id)) faults.add('state of no committed event', `${id}: ${places}`);
   return faults.list();
 }
 

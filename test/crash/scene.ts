@@ -5,6 +5,7 @@ import { execFile } from 'node:child_process';
 import { mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { runCli } from '../helpers/cli.ts';
 import { createTestDatabase, type TestDatabase } from '../helpers/postgres.ts';
@@ -103,13 +104,21 @@ export type Rotation = 'none' | 'rename' | 'rename + gzip';
 const run = promisify(execFile);
 let rotations = 0;
 
-/** Moves the log file away as logrotate does. @returns false when there was none. */
-export async function rotate({ log }: Pick<Scene, 'log'>, rotation: Rotation): Promise<boolean> {
+/**
+ * Moves the log file away as logrotate does.
+ *
+ * @param waitMs before it is compressed.
+ * @returns false when there was none.
+ */
+export async function rotate({ log }: Pick<Scene, 'log'>, rotation: Rotation, waitMs = 0): Promise<boolean> {
   if (rotation === 'none' || !(await stat(log).catch(() => null))) return false;
   rotations += 1;
   const moved = `${log}.${rotations}`;
   await rename(log, moved);
-  if (rotation === 'rename + gzip') await run('gzip', [moved]);
+  if (rotation === 'rename + gzip') {
+    await sleep(waitMs);
+    await run('gzip', [moved]);
+  }
   return true;
 }
 

@@ -41,7 +41,18 @@ export interface Injection {
 /** The command that runs a program with one fault. */
 export function injecting({ call, paths, effect, when }: Injection): string[] {
   const filter = paths.flatMap((path) => ['-P', path]);
-  return ['strace', '-f', '-qq', '-o', '/dev/null', ...filter, '-e', `trace=${call}`, '-e', `inject=${call}:${effect}:when=${when}`];
+  return [
+    'strace',
+    '-f',
+    '-qq',
+    '-o',
+    '/dev/null',
+    ...filter,
+    '-e',
+    `trace=${call}`,
+    '-e',
+    `inject=${call}:${effect}:when=${when}`,
+  ];
 }
 
 /** The command that runs a program and notes its changing calls on some files. */

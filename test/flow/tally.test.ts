@@ -9,11 +9,12 @@ const settled = (id: number, outcome: Outcome, isNew = true): Settled => ({
   to: LOGGED,
   outcome,
   inFlight: false,
-  logged: true,
 });
 
-test('each event counts once, by its final state, and its line once', () => {
+test('each event counts once, by its final state, and lines as they were written', () => {
   const tally = new Tally();
+  tally.addLines(3);
+  tally.addLines(2);
   tally.add([
     settled(1, 'waiting'),
     settled(2, 'failed'),

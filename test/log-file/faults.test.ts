@@ -211,37 +211,6 @@ test('an abort while the file cannot be written ends the wait, and the batch is 
   expect(running.passed).toEqual([]);
 });
 
-test('an error that is no fault of the file ends the stage instead of being tried for ever', async () => {
-  const file = logFileConfig(join(await makeFolder(), 'events.jsonl'));
-  const running = startStage(file, {
-    journal: {
-      intend: async () => {
-        throw new TypeError('a bug');
-      },
-      placed: async () => {},
-    },
-  });
-  await expect(running.pass(makeBatch(file, [makeEvent(1)]))).rejects.toThrow('a bug');
-});
-
-test('nothing is written to the log while the journal cannot be written', async () => {
-  const file = logFileConfig(join(await makeFolder(), 'events.jsonl'));
-  let failures = 0;
-  const sizes: number[] = [];
-  const running = startStage(file, {
-    journal: {
-      intend: async () => {
-        sizes.push((await stat(file.filename)).size);
-        if (++failures < 3) throw errno('ENOSPC');
-      },
-      placed: async () => {},
-    },
-  });
-  await running.pass(makeBatch(file, [makeEvent(1)]));
-  expect(sizes).toEqual([0, 0, 0]);
-  expect(await readIds(file.filename)).toEqual(['1']);
-});
-
 describe.skipIf(process.getuid?.() !== 0)('as a user without the permission', () => {
   /** Runs something as root while the process is somebody else. */
   const asRoot = (run: () => void): void => {

@@ -1,8 +1,7 @@
-import { readdir, readFile, stat, unlink, writeFile } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { FRESH, LOGGED } from '../../src/flow/standing.ts';
-import type { Intent, LogPlace } from '../../src/log-file/journal.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 import { createFailingCalls } from './failing-calls.ts';
 import { endStage, logFileConfig, makeBatch, makeEvent, makeFolder, range, readIds, startStage } from './stage.ts';
@@ -144,40 +143,4 @@ test('a batch larger than the buffer arrives whole', async () => {
   await endStage(running);
   expect(await readIds(file.filename)).toEqual(range(0, 61).map(String));
   expect(JSON.parse((await readFile(file.filename, 'utf8')).split('\n')[59] ?? '').email).toBe(email);
-});
-
-test('the journal knows of every byte before it is written, and of another file before bytes go there', async () => {
-  const file = logFileConfig(join(await makeFolder(), 'events.jsonl'));
-  await writeFile(file.filename, '{"torn');
-  const fs = createFailingCalls();
-  const told: (Intent | { place: LogPlace; from: number })[] = [];
-  const sizes: number[] = [];
-  const running = startStage(file, {
-    fs,
-    journal: {
-      intend: async (intent) => {
-        told.push({ ...intent, bytes: Buffer.from(intent.bytes) });
-        sizes.push((await stat(file.filename)).size);
-      },
-      placed: async (place, from) => {
-        told.push({ place, from });
-        sizes.push((await stat(file.filename)).size);
-      },
-    },
-  });
-  let deleted = false;
-  fs.before = async (call) => {
-    if (call !== 'datasync' || deleted) return;
-    deleted = true;
-    await unlink(file.filename);
-  };
-  await running.pass(makeBatch(file, [makeEvent(7), makeEvent(8)]));
-  await endStage(running);
-  const { ino } = await stat(file.filename, { bigint: true });
-  expect(await readIds(file.filename)).toEqual(['7', '8']);
-  expect(told).toMatchObject([
-    { place: { path: file.filename, offset: 7 }, ids: ['7', '8'], bytes: await readFile(file.filename) },
-    { place: { path: file.filename, offset: 0, inode: ino }, from: 0 },
-  ]);
-  expect(sizes).toEqual([7, 0]);
 });

@@ -143,7 +143,7 @@ class Model {
       if (item.outcome !== 'delivered' && item.outcome !== 'dropped') continue;
       if (this.gone.has(item.id)) this.wrong.push(`${item.id} was settled twice`);
       this.gone.set(item.id, item);
-      if (!item.logged) this.deliveredWithoutLine.add(item.id);
+      if (!this.lines.includes(item.id)) this.deliveredWithoutLine.add(item.id);
     }
   }
 

@@ -18,6 +18,7 @@ async function startSettler(queue: Queue, more: Partial<SettlerOptions> = {}) {
     open: queue.open,
     inFlight,
     onSettled: (items) => settled.push(...items.map(({ id, outcome }) => `${id} ${outcome}`)),
+    patienceMs: null,
     logger: SILENT,
     signal: new AbortController().signal,
     ...more,
@@ -37,7 +38,6 @@ const item = (id: number, from: Standing, to: Standing | null, more: Partial<Set
   to,
   outcome: to === null ? 'delivered' : 'waiting',
   inFlight: false,
-  logged: true,
   ...more,
 });
 

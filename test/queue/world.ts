@@ -284,6 +284,7 @@ export async function startTenure(queue: Queue, options: TenureOptions): Promise
     open: options.openSettling ?? queue.open,
     inFlight,
     onSettled: options.onSettled ?? (() => {}),
+    patienceMs: null,
     logger: SILENT,
     signal: rights.revoked,
   });

@@ -22,16 +22,10 @@ type Move = (event: ReturnType<typeof batchEventOf>) => Settled;
 
 describe('from a standing, by what happened, to a standing', () => {
   const table: [string, Standing, Standing, Move, Partial<Settled>][] = [
-    ['new, delivered', FRESH, LOGGED, (e) => gone(e, 'delivered'), { to: null, outcome: 'delivered', logged: true }],
+    ['new, delivered', FRESH, LOGGED, (e) => gone(e, 'delivered'), { to: null, outcome: 'delivered' }],
     ['waiting, dropped', WAITING, WAITING, (e) => gone(e, 'dropped'), { to: null, outcome: 'dropped' }],
     ['new, left', FRESH, LOGGED, (e) => left(e, 2), { to: { ...LOGGED, left: [2] }, outcome: 'left' }],
-    [
-      'new without a log file, left',
-      FRESH,
-      FRESH,
-      (e) => left(e, 2),
-      { to: { ...UNLOGGED, left: [2] }, logged: false },
-    ],
+    ['new without a log file, left', FRESH, FRESH, (e) => left(e, 2), { to: { ...UNLOGGED, left: [2] } }],
     [
       'left before, left again',
       { ...LOGGED, left: [1] },
@@ -103,7 +97,7 @@ describe('from a standing, by what happened, to a standing', () => {
       { ...UNLOGGED, left: [1] },
       { ...LOGGED, left: [1] },
       lineOnly,
-      { to: { ...LOGGED, left: [1] }, outcome: 'left', logged: true },
+      { to: { ...LOGGED, left: [1] }, outcome: 'left' },
     ],
     ['given back', WAITING, WAITING, unchanged, { to: WAITING, outcome: 'waiting', inFlight: false }],
   ];

@@ -2,7 +2,7 @@
 
 import { readdir, readFile } from 'node:fs/promises';
 import type { LogPlace } from './intent.ts';
-import { decodeHeader, decodeRecords, type JournalRecord, placeOf } from './record.ts';
+import { decodeHeader, decodeRecords, HEADER_BYTES, type JournalRecord, placeOf } from './record.ts';
 import { segmentNumber, segmentPath } from './segment.ts';
 
 export interface LoadedIntent {
@@ -38,6 +38,7 @@ export async function loadJournal(directory: string): Promise<LoadedJournal> {
   for (const number of numbers) {
     const path = segmentPath(directory, number);
     const bytes = await readFile(path);
+    if (isUnused(bytes)) continue;
     if (decodeHeader(bytes) === null) {
       unreadable.push(path);
       continue;
@@ -48,6 +49,9 @@ export async function loadJournal(directory: string): Promise<LoadedJournal> {
   }
   return { segments: numbers, intents: [...intents.values()].sort((a, b) => a.seq - b.seq), unreadable };
 }
+
+/** A crash came while the segment was made: it never held anything. */
+const isUnused = (bytes: Buffer): boolean => bytes.subarray(0, HEADER_BYTES).every((byte) => byte === 0);
 
 /** Reads the lines of some intents of one segment, checked by their checksums. */
 async function readBody(path: string, bodyAt: number, length: number): Promise<Buffer> {

@@ -3,21 +3,21 @@
 import type { QueueTable } from '../table.ts';
 
 /**
- * One row a destination: key, paused, waiting, retrying, parked, oldest event id, last error, seconds to the next
+ * One row a destination: key, waiting, retrying, parked, oldest event id, last error, seconds to the next
  * attempt. Destination 0 stands for events parked before they were read (too large).
  */
 export const DESTINATIONS_SQL = `
-SELECT t.destination_id, t.key, t.paused,
+SELECT t.destination_id, t.key,
   coalesce((SELECT sum(bit_count(ids)) FROM tailrace.ledger WHERE kind = 'w' AND destination_id = t.destination_id), 0),
   (SELECT count(*) FROM tailrace.pending p WHERE p.destination_id = t.destination_id AND NOT parked),
   (SELECT count(*) FROM tailrace.pending p WHERE p.destination_id = t.destination_id AND parked),
   least((SELECT min(event_id) FROM tailrace.pending p WHERE p.destination_id = t.destination_id),
         (SELECT (block << 10) + position('1' IN ids::text) - 1 FROM tailrace.ledger
          WHERE kind = 'w' AND destination_id = t.destination_id AND ids <> repeat('0', 1024)::bit(1024) ORDER BY block LIMIT 1)),
-  (SELECT last_error FROM tailrace.pending p WHERE p.destination_id = t.destination_id AND NOT parked
-   ORDER BY generation DESC, next_attempt_at DESC LIMIT 1),
+  (SELECT last_error FROM tailrace.pending p WHERE p.destination_id = t.destination_id
+   ORDER BY parked, generation DESC, next_attempt_at DESC LIMIT 1),
   (SELECT extract(epoch FROM min(next_attempt_at) - now()) FROM tailrace.pending p WHERE p.destination_id = t.destination_id AND NOT parked)
-FROM (SELECT destination_id, key, paused FROM tailrace.destination UNION ALL SELECT 0, '(too large)', false) t ORDER BY t.destination_id`;
+FROM (SELECT destination_id, key FROM tailrace.destination UNION ALL SELECT 0, '(too large)') t ORDER BY t.destination_id`;
 
 export const LEFT_SQL = `SELECT coalesce(sum(bit_count(ids)), 0) FROM tailrace.ledger WHERE kind = 'l'`;
 

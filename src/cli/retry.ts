@@ -1,0 +1,37 @@
+// `tailrace retry`: does not wait for the clock, and takes up again what was parked.
+
+import { EXIT, TailraceError } from '../lib/errors.ts';
+import { retry as retryEvents } from '../queue/retry.ts';
+import type { Command } from './command.ts';
+import { databaseOption, withSession } from './database.ts';
+
+export const retry: Command = {
+  usage: 'retry [destination]',
+  summary: 'try failed or parked events again now',
+  examples: [
+    ['tailrace retry "suppression list"', 'all that failed at this destination, named as `status` shows it'],
+    ['tailrace retry --parked', 'all that was given up on or too large'],
+    ['tailrace retry --id 4711', 'one event'],
+  ],
+  options: (yargs) =>
+    databaseOption(yargs)
+      .positional('destination', { type: 'string', describe: 'the destination as `tailrace status` shows it' })
+      .option('id', { type: 'string', requiresArg: true, describe: 'the event with this id' })
+      .option('parked', { type: 'boolean', default: false, describe: 'only parked events' }),
+  async run(args, { env, stdout }) {
+    const destination = typeof args.destination === 'string' ? args.destination : null;
+    const id = typeof args.id === 'string' ? args.id : null;
+    if (destination === null && id === null && args.parked !== true) {
+      throw new TailraceError('USAGE', 'name a destination, an event with --id, or --parked', { exitCode: EXIT.usage });
+    }
+    if (id !== null && !/^-?\d{1,19}$/.test(id)) {
+      throw new TailraceError('USAGE', `--id takes the number of an event, not "${id}"`, { exitCode: EXIT.usage });
+    }
+    const { due, tooLarge } = await withSession(args, env, (session) =>
+      retryEvents(session, { destination, id, parked: args.parked === true }),
+    );
+    stdout.write(`${due.toLocaleString('en-US')} due now`);
+    stdout.write(tooLarge > 0 ? `, ${tooLarge.toLocaleString('en-US')} too large ones looked at again\n` : '\n');
+    return EXIT.ok;
+  },
+};

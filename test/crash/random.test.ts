@@ -1,0 +1,47 @@
+// Kills at any moment under load, with a rotation every two seconds (FAULTS P1). Weaker than the sweep at each of its
+// points, but it meets what nobody thought of.
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { FULL, scaled } from '../acceptance/world.ts';
+import { startProducer } from './producer.ts';
+import { createRandom, SEED } from './random.ts';
+import { createQueue, createScene, type Rotation, rotate } from './scene.ts';
+import { restart } from './sweep.ts';
+
+const KILLS = scaled(1_000, 100);
+const ROTATE_EVERY_MS = 2_000;
+const ROTATIONS: readonly Rotation[] = ['rename', 'rename + gzip'];
+/** SPEC 4: a moved file may be compressed a second later. */
+const BEFORE_GZIP_MS = 1_000;
+
+test(`${KILLS} kills under load, with rotations, lose and repeat nothing`, {
+  timeout: FULL ? 7_200_000 : 900_000,
+}, async () => {
+  const random = createRandom(SEED);
+  await using scene = await createScene({ database: await createQueue() });
+  const producer = startProducer({ ...scene, url: scene.database.url, random, pauseMs: 100 });
+  const stopRotating = new AbortController();
+  const rotating = rotateNowAndThen(stopRotating.signal);
+  let kills = 0;
+  while (kills < KILLS) {
+    await using program = scene.run();
+    await program.started();
+    await sleep(random.integer(0, 1_000));
+    program.signal('SIGKILL');
+    await program.exit;
+    kills += 1;
+  }
+  stopRotating.abort();
+  await rotating;
+  await producer.end();
+  expect(await restart(scene, { mayBeTorn: true }), `TAILRACE_SEED=${SEED}`).toEqual([]);
+  process.stderr.write(`${kills} kills, ${scene.committed.size} events\n`);
+
+  async function rotateNowAndThen(signal: AbortSignal): Promise<void> {
+    for (let at = 0; !signal.aborted; at += 1) {
+      await sleep(ROTATE_EVERY_MS, undefined, { signal }).catch(() => undefined);
+      await rotate(scene, ROTATIONS[at % 2] ?? 'rename', BEFORE_GZIP_MS);
+    }
+  }
+});
