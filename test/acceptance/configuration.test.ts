@@ -126,7 +126,7 @@ test('a secret never appears in what the program says or keeps', async () => {
   await world.configure({ logfile: { filename: world.log }, event_destinations: [entry] });
   const env = { HOOK: secret };
   const said: string[] = [];
-  await using running = await world.run({ env, args: ['--log-level', 'debug'] });
+  await using running = await world.run({ env });
   await world.insert(20);
   await receiver.waitForRequests(30);
   receiver.script({ kind: 'hang' });
