@@ -27,10 +27,12 @@ export async function inherit(
 ): Promise<Inheritance> {
   const inherited: JournalPlace[] = [];
   const locks: LocalLock[] = [];
+  const seen = new Set<string>();
   let lost = false;
   for (const { epoch, journal, journalAt } of own === null ? [] : predecessors) {
     const directory = journalAt.slice(journalAt.indexOf(':') + 1);
-    if (own === null || directory === '' || journal === own.id || inherited.some(({ id }) => id === journal)) continue;
+    if (own === null || directory === '' || journal === own.id || seen.has(journal)) continue;
+    seen.add(journal);
     if (directory === own.directory) {
       lost = true;
       continue;

@@ -152,7 +152,7 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     },
     onLines: options.onLines,
     beforeSwitch: async (_from, to) => {
-      while (!router.quiet || router.readableLength > 0 || settler.writableLength > 0) {
+      while (logFile.readableLength > 0 || !router.quiet || router.readableLength > 0 || settler.writableLength > 0) {
         // Not only waited out: after its signal a delay is no pause at all.
         over.throwIfAborted();
         await delay(QUIET_CHECK_MS, over);
@@ -179,7 +179,7 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
   const pumping = setInterval(() => router.lanes.pump(), 1_000);
   try {
     await pipeline(reader, logFile, router, settler, { signal: over });
-    return inFlight.size === 0;
+    return inFlight.size === 0 && logFile.unsettled() === 0;
   } catch (error) {
     if (over.aborted) throw over.reason;
     if (stop.aborted) return false;
@@ -189,5 +189,6 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     stop.removeEventListener('abort', onStop);
     ended.abort();
     await feeder.ended();
+    await logFile.close();
   }
 }

@@ -43,7 +43,7 @@ export const journal: Command = {
           args.json === true ? `${JSON.stringify({ segment: header.number, ...record })}\n` : `${describe(record)}\n`,
         );
       }
-      if (!decoded.damaged) continue;
+      if (decoded.end !== 'damaged') continue;
       stderr.write(`${path}: damaged: whole records stand behind one whose checksum is wrong\n`);
       damaged = true;
     }

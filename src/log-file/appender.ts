@@ -4,12 +4,17 @@
 //   intended ──▶ writing (torn while between two writes) ──▶ written ──▶ synced, and the file still has a name
 //                                                            └─ sync failed: unproven ──▶ written again in place
 //   From any state back to writing, in the new file, when the old one has been moved or deleted.
+//
+// While lines are being synced the next ones may be announced: the place behind those is known, so that their intent
+// goes to disk at the same time. Should they have to go elsewhere after all, the journal is told before.
 
+import { dirname } from 'node:path';
 import type { LogFileConfig } from '../config/config.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { LineClock } from './clock.ts';
 import { LogFileHandle, type LogFileSystem } from './handle.ts';
-import type { IntentWriter } from './journal/intent.ts';
+import type { IntentWriter, LogPlace } from './journal/intent.ts';
+import { findLines, splitLines } from './journal/search.ts';
 
 const NEWLINE = 0x0a;
 
@@ -42,9 +47,17 @@ interface Progress {
   written: number;
   /** Offset in the file of the byte at `start`. */
   offset: number;
-  intended: boolean;
+  /** What the journal knows of them last. */
+  intent: JournalledIntent | null;
   /** A sync failed: the kernel may have dropped what it still shows. */
   unproven: boolean;
+}
+
+interface JournalledIntent {
+  readonly seq: number;
+  readonly place: LogPlace;
+  /** Index in `bytes` of the first byte that goes to `place`. */
+  readonly from: number;
 }
 
 export class Appender {
@@ -52,6 +65,8 @@ export class Appender {
   #file: AppenderOptions['file'];
   #handle: LogFileHandle | null = null;
   #progress: Progress | null = null;
+  /** null when it failed: then the lines are journalled in their turn. */
+  #announced: { readonly lines: Lines; readonly intent: Promise<JournalledIntent | null> } | null = null;
   #reopen = false;
   #saidForeign = false;
 
@@ -100,26 +115,43 @@ export class Appender {
     return next;
   }
 
+  /** Journals lines that are to be appended next, at the end of what is written by now. Never fails. */
+  announce(lines: Lines): void {
+    const { journal } = this.#options;
+    const handle = this.#handle;
+    const isWritten = this.#progress === null || this.#progress.written === this.#progress.lines.bytes.length;
+    if (!journal || handle?.path !== lines.path || !isWritten) return;
+    const intend = async (): Promise<JournalledIntent> => {
+      const place = await handle.end();
+      return { seq: await journal.intend({ ...lines, place }), place, from: 0 };
+    };
+    this.#announced = { lines, intent: intend().catch(() => null) };
+  }
+
   /**
    * Appends the lines and resolves once they are on disk in a file that still has a name.
    *
+   * @param onWritten called, perhaps more than once, when all bytes are written and while they are synced.
    * @throws as `ready`; with the same lines it may be called again and finishes them, byte for byte.
    */
-  async append(lines: Lines): Promise<void> {
+  async append(lines: Lines, onWritten?: () => void): Promise<void> {
     if (this.#progress?.lines !== lines) this.#progress = begin(lines);
     const progress = this.#progress;
+    if (this.#announced?.lines === lines) progress.intent ??= await this.#announced.intent;
     for (;;) {
       const handle = await this.ready(lines.path);
       if (progress.handle !== handle) {
-        await this.#moveTo(progress, handle);
-        continue; // a journal may have taken its time: look again
+        // The journal takes its time: look again.
+        if (await this.#moveTo(progress, handle)) continue;
       }
       if (progress.written === progress.start) progress.offset = handle.size;
       if (progress.written < lines.bytes.length) {
         progress.written += await handle.write(lines.bytes, progress.written);
         if (progress.written < lines.bytes.length) continue;
       }
-      if (!(await this.#makeDurable(progress, handle))) continue;
+      const durable = this.#makeDurable(progress, handle);
+      onWritten?.();
+      if (!(await durable)) continue;
       if ((await handle.links()) > 0) break;
       this.#options.log.warn(
         { path: lines.path },
@@ -164,17 +196,21 @@ export class Appender {
     else await handle.close();
   }
 
-  async #moveTo(progress: Progress, handle: LogFileHandle): Promise<void> {
+  /** @returns whether something had to be written to the journal. */
+  async #moveTo(progress: Progress, handle: LogFileHandle): Promise<boolean> {
     const { journal } = this.#options;
-    const { lines } = progress;
+    const { lines, intent } = progress;
     if (progress.handle !== null) await this.#leave(progress, progress.handle);
-    if (journal) {
+    const { start } = progress;
+    const isKnown = !journal || (intent !== null && intent.from === start && isEndOf(handle, intent.place));
+    if (!isKnown) {
       const place = await handle.end();
-      if (progress.intended) await journal.placed(place, progress.start);
-      else await journal.intend({ ...lines, place });
+      const seq = intent?.seq ?? (await journal.intend({ ...lines, place }));
+      if (intent !== null) await journal.placed(seq, place, start);
+      progress.intent = { seq, place, from: intent === null ? 0 : start };
     }
-    progress.intended = true;
     progress.handle = handle;
+    return !isKnown;
   }
 
   /** Gives up a file that was moved or deleted: what it holds for certain stays there, all else goes to the next one. */
@@ -182,7 +218,7 @@ export class Appender {
     const { written } = progress;
     const deleted = (await handle.links()) === 0;
     const certain = !deleted && !progress.unproven && (await canSync(handle));
-    const safe = certain ? lineStart(progress) : progress.start;
+    const safe = certain ? lineStart(progress) : deleted ? await endOfTaken(progress) : progress.start;
     if (!deleted && safe < written) {
       this.#options.log.error(
         { path: handle.path, bytes: written - safe },
@@ -219,7 +255,7 @@ export class Appender {
 }
 
 function begin(lines: Lines): Progress {
-  return { lines, handle: null, start: 0, written: 0, offset: 0, intended: false, unproven: false };
+  return { lines, handle: null, start: 0, written: 0, offset: 0, intent: null, unproven: false };
 }
 
 function restartAt(progress: Progress, start: number): void {
@@ -228,9 +264,24 @@ function restartAt(progress: Progress, start: number): void {
   progress.unproven = false;
 }
 
+const isEndOf = ({ path, inode, size }: LogFileHandle, place: LogPlace): boolean =>
+  place.path === path && place.inode === inode && place.offset === size;
+
 /** Index in `bytes` at which the line begins that the next byte belongs to. */
 function lineStart({ lines, start, written }: Progress): number {
   return written === 0 ? 0 : Math.max(start, lines.bytes.lastIndexOf(NEWLINE, written - 1) + 1);
+}
+
+/**
+ * Index in `bytes` behind the lines that stand in a file beside ours. One that was moved, compressed and deleted while we
+ * synced has a copy of all that was written before: the link count alone does not say that they are gone.
+ */
+async function endOfTaken({ lines, start, written }: Progress): Promise<number> {
+  const ours = splitLines(lines.bytes.subarray(start, written));
+  const found = await findLines(dirname(lines.path), ours, lines.lastTimeUs / 1_000);
+  let end = start;
+  for (let at = 0; found.has(at); at += 1) end += ours[at]?.length ?? 0;
+  return end;
 }
 
 async function canSync(handle: LogFileHandle): Promise<boolean> {

@@ -1,5 +1,6 @@
-// From events to the bytes of their lines: one string builder per row shape, one buffer for all batches, so that a
-// backlog of any size leaves no garbage behind. The bytes are valid until the next call.
+// From events to the bytes of their lines: one string builder per row shape, two buffers for all batches, so that a
+// backlog of any size leaves no garbage behind. The bytes are valid until the next call but one: while they are being
+// synced, those of the next batch are rendered.
 
 import type { QueuedEvent, RowShape } from '../event/event.ts';
 import { createLineBuilder, type LogLineBuilder } from '../event/log-line.ts';
@@ -13,7 +14,7 @@ const PIECE_CHARS = 64 * 1024;
 const MOST_BYTES_PER_CHAR = 3;
 
 export interface Renderer {
-  /** The lines of the events, in order, stamped `firstUs` and then 1 µs apart. Valid until the next call. */
+  /** The lines of the events, in order, stamped `firstUs` and then 1 µs apart. Valid until the next call but one. */
   render(events: readonly BatchEvent[], firstUs: number, expandJsonColumns: readonly string[]): Buffer;
   /** What a line says of an event, whenever it was written. */
   content(event: QueuedEvent, expandJsonColumns: readonly string[]): string;
@@ -27,6 +28,7 @@ export function createRenderer(): Renderer {
   let builders = new WeakMap<RowShape, LogLineBuilder>();
   let expanded: readonly string[] = [];
   let buffer = Buffer.allocUnsafeSlow(INITIAL_BYTES);
+  let other = Buffer.allocUnsafeSlow(INITIAL_BYTES);
 
   const builderOf = (shape: RowShape): LogLineBuilder => {
     let builder = builders.get(shape);
@@ -58,6 +60,7 @@ export function createRenderer(): Renderer {
     },
     render(events, firstUs, expandJsonColumns) {
       expand(expandJsonColumns);
+      [buffer, other] = [other, buffer];
       if (buffer.length > KEPT_BYTES) buffer = Buffer.allocUnsafeSlow(INITIAL_BYTES);
       let length = 0;
       let piece = '';

@@ -93,13 +93,14 @@ async function openJournals(
   }
   const own = await openJournal({ file, ...journal.of(file) }, journal, options);
   known.push(own);
-  if (journal.lost || own.damaged) {
+  if (journal.lost || own.condition === 'damaged') {
     options.log.error(
       { path: file.filename },
       'the journal of a process that crashed is missing or damaged; the end of the log file is read instead',
     );
-    known.push(await readLogTail(file.filename));
   }
+  // Also when a crash may explain what is missing: then it costs a moment, and otherwise it spares a second line.
+  if (journal.lost || own.condition !== 'whole') known.push(await readLogTail(file.filename));
   return own;
 }
 
@@ -110,9 +111,11 @@ async function openJournal(
 ): Promise<Journal> {
   const { journal, loaded } = await Journal.open(place.directory, place.id, options.log);
   try {
-    const open = loaded.intents.filter(({ closed }) => !closed);
-    await bringIn(open, place, journal, options);
-    journal.keepOpen(open, await stillOpen(open.flatMap(({ ids }) => ids)));
+    const open = loaded.intents.filter(({ settled }) => !settled);
+    const unsettled = await stillOpen(open.flatMap(({ ids }) => ids));
+    journal.keepOpen(open, unsettled);
+    const unfinished = open.filter(({ replaced }) => !replaced);
+    await bringIn(unfinished, unsettled, place, journal, options);
     return journal;
   } catch (error) {
     await journal.close();
@@ -122,13 +125,14 @@ async function openJournal(
 
 async function bringIn(
   intents: readonly LoadedIntent[],
+  unsettled: ReadonlySet<string>,
   { file }: JournalPlace,
   journal: Journal,
   { clock, log, fs }: TargetOptions,
 ): Promise<void> {
   const appender = new Appender({ file, clock, log, journal, fs });
   try {
-    await recover(intents, { append: (lines) => appender.append(lines), log });
+    await recover(intents, { unsettled, append: (lines) => appender.append(lines), log });
     for (const { lastTimeUs } of intents) clock.startAfter(lastTimeUs);
   } finally {
     await appender.close();

@@ -4,15 +4,15 @@
 import { Transform } from 'node:stream';
 import type { LogFileConfig } from '../config/config.ts';
 import type { Batch, BatchEvent } from '../flow/batch.ts';
-import { FRESH, LOGGED } from '../flow/standing.ts';
 import type { TailraceError } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
+import type { Appender, Lines } from './appender.ts';
 import { createLineClock } from './clock.ts';
 import type { LogFileSystem } from './handle.ts';
-import type { KnownLines } from './journal/known-lines.ts';
-import { contentOf, createRenderer } from './rendering.ts';
+import { createRenderer } from './rendering.ts';
 import { createRetry } from './retry.ts';
 import { type JournalOptions, openTarget, type Target } from './target.ts';
+import { setLogged, withoutLine } from './without-line.ts';
 
 /** Batches that wait before the file, and after it for the router (QUEUE A4: three in the stage with the one in hand). */
 const WAITING_BATCHES = 1;
@@ -52,7 +52,11 @@ export interface LogFileStage extends Transform {
   reopen(): void;
   /** Committed in PostgreSQL: the journal may forget them. */
   settled(ids: readonly string[]): void;
+  /** How many events have a line of which PostgreSQL does not know: what a crash left is read again after a while. */
+  unsettled(): number;
   status(): LogFileStatus;
+  /** Ends it and gives the files back, however it came to its end; safe to call twice. */
+  close(): Promise<void>;
 }
 
 /** Creates the stage: Batch in, the same Batch out with `standing.logged` and `loggedAtMs` set. The caller holds the local lock. */
@@ -66,7 +70,7 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
   });
   const renderer = createRenderer();
   const retry = createRetry({
-    path: () => (target ? target.name.at(clock.peek()) : ''),
+    path: () => target?.name.at(clock.peek()) ?? wanted?.filename ?? '',
     log,
     signal,
     onDegraded: (state) => options.onDegraded?.(state),
@@ -117,10 +121,39 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
     await leave();
   };
 
+  const render = (events: readonly BatchEvent[], path: string, firstUs: number, expand: readonly string[]): Lines => ({
+    path,
+    bytes: renderer.render(events, firstUs, expand),
+    ids: events.map(({ event }) => event.id),
+    lastTimeUs: firstUs + events.length - 1,
+  });
+
+  const append = async (appender: Appender, lines: Lines, onWritten?: () => void): Promise<void> => {
+    await retry.persist(() => appender.append(lines, onWritten));
+    options.onLines?.(lines.ids.length);
+  };
+
+  /** Renders a batch and has it journalled while the one before is synced. @returns null: not now, but in its turn. */
+  const prepare = ({ events, regime }: Batch): Lines | null => {
+    const { logFile: file, expandJsonColumns } = regime.config;
+    if (target === null || file === null || !isSameFile(file, wanted) || retry.lastError !== null) return null;
+    const { name, appender, known } = target;
+    const isNew = ({ event, standing }: BatchEvent): boolean =>
+      !standing.logged && !known.some((source) => source.knows(event.id));
+    if (events.length === 0 || !events.every(isNew)) return null;
+    const firstUs = clock.reserve(events.length);
+    const path = name.at(firstUs);
+    if (path !== appender.path || name.countInSameFile(firstUs, events.length) < events.length) return null;
+    const lines = render(events, path, firstUs, expandJsonColumns);
+    appender.announce(lines);
+    return lines;
+  };
+
   const appendLines = async (
     events: readonly BatchEvent[],
     file: LogFileConfig,
     expand: readonly string[],
+    onWritten: () => void,
   ): Promise<void> => {
     for (let done = 0; done < events.length; ) {
       const { current, path } = await retry.persist(() => ready(file));
@@ -128,55 +161,36 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
       const firstUs = clock.reserve(events.length - done);
       if (name.at(firstUs) !== path) continue; // midnight passed meanwhile
       const count = name.countInSameFile(firstUs, events.length - done);
-      const part = events.slice(done, done + count);
-      const lines = {
-        path,
-        bytes: renderer.render(part, firstUs, expand),
-        ids: part.map(({ event }) => event.id),
-        lastTimeUs: firstUs + count - 1,
-      };
-      await retry.persist(() => appender.append(lines));
-      options.onLines?.(count);
+      const lines = render(events.slice(done, done + count), path, firstUs, expand);
       done += count;
+      await append(appender, lines, done === events.length ? onWritten : undefined);
     }
   };
 
-  /** Leaves out what has a line with this very content already: its row came back, or we did after a crash. */
-  const withoutLine = async (
-    events: readonly BatchEvent[],
-    known: readonly KnownLines[],
-    expand: readonly string[],
-  ): Promise<readonly BatchEvent[]> => {
-    let missing = events;
-    for (const source of known) {
-      const suspects = missing.filter(({ event }) => source.knows(event.id));
-      if (suspects.length === 0) continue;
-      const lines = await source.linesOf(new Set(suspects.map(({ event }) => event.id)));
-      for (const item of suspects) {
-        const content = renderer.content(item.event, expand);
-        if (lines.get(item.event.id)?.some((line) => contentOf(line) === content)) setLogged(item);
-      }
-      missing = missing.filter(({ standing }) => !standing.logged);
-    }
-    return missing;
-  };
-
-  const take = async (batch: Batch): Promise<void> => {
+  const take = async (batch: Batch, prepared: Lines | null, onWritten: () => void): Promise<void> => {
     const { logFile: file, expandJsonColumns } = batch.regime.config;
     await follow(file);
-    if (file !== null) {
+    if (prepared !== null && target !== null) {
+      await append(target.appender, prepared, onWritten);
+      for (const item of batch.events) setLogged(item);
+    } else if (file !== null) {
       // Also for a batch without a new line: nothing is delivered while the file cannot be written.
       const { current } = await retry.persist(() => ready(file));
       const unlogged = batch.events.filter(({ standing }) => !standing.logged);
-      const missing = await withoutLine(unlogged, current.known, expandJsonColumns);
-      await appendLines(missing, file, expandJsonColumns);
+      const missing = await withoutLine(unlogged, current.known, (event) => renderer.content(event, expandJsonColumns));
+      await appendLines(missing, file, expandJsonColumns, onWritten);
       for (const item of missing) setLogged(item);
     }
     batch.loggedAtMs = performance.now();
   };
 
+  /** Ends when the batch before has been passed on. */
+  let last: Promise<void> = Promise.resolve();
+
   const transform = new Transform({
     objectMode: true,
+    // Whoever made it ends it: what it has passed on is settled, and noted, after its last batch.
+    autoDestroy: false,
     readableHighWaterMark: WAITING_BATCHES,
     writableHighWaterMark: WAITING_BATCHES,
     construct(callback) {
@@ -184,23 +198,34 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
       callback();
     },
     transform(batch: Batch, _encoding, callback) {
-      const work = async (): Promise<void> => {
+      let isNextLetIn = false;
+      const letNextIn = (): void => {
+        if (!isNextLetIn) callback();
+        isNextLetIn = true;
+      };
+      const work = async (before: Promise<void>): Promise<void> => {
+        const prepared = prepare(batch);
+        await before;
         await turn;
-        turn = take(batch);
+        turn = take(batch, prepared, letNextIn);
         try {
           await turn;
         } finally {
           turn = null;
         }
+        transform.push(batch);
+        letNextIn();
       };
-      work().then(
-        () => callback(null, batch),
-        (error: Error) => callback(error),
-      );
+      last = work(last);
+      last.catch((error: Error) => transform.destroy(error));
+    },
+    flush(callback) {
+      last.then(() => callback(), callback);
     },
     destroy(error, callback) {
       ended.abort(error ?? undefined);
       const end = async (): Promise<void> => {
+        await last.catch(() => {});
         await turn?.catch(() => {});
         await leave();
       };
@@ -220,6 +245,13 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
     settled(ids: readonly string[]): void {
       for (const source of target?.known ?? []) source.settled(ids);
     },
+    unsettled: () => (target?.known ?? []).reduce((sum, source) => sum + source.unsettled, 0),
+    async close(): Promise<void> {
+      if (transform.closed) return;
+      const closed = new Promise((resolve) => transform.once('close', resolve));
+      transform.destroy();
+      await closed;
+    },
     status: (): LogFileStatus => ({
       path: target?.appender.path ?? null,
       state: retry.lastError === null ? ('ok' as const) : ('degraded' as const),
@@ -227,10 +259,6 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
     }),
   });
   return stage;
-}
-
-function setLogged(item: BatchEvent): void {
-  item.standing = item.standing === FRESH ? LOGGED : { ...item.standing, logged: true, unlogged: false };
 }
 
 function isSameFile(one: LogFileConfig | null, other: LogFileConfig | null): boolean {

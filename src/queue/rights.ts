@@ -14,6 +14,7 @@ import {
   LEAVE_SQL,
   LOCK_SLOTS_SQL,
   MOVE_JOURNAL_SQL,
+  PREDECESSORS_SQL,
   REVOKE_SQL,
   STILL_OURS_SQL,
   TIDY_WRITERS_SQL,
@@ -83,17 +84,16 @@ export class Rights {
         await session.close();
         return null;
       }
-      const revoked = await session.query(REVOKE_SQL, [SLOTS]);
+      await session.query(REVOKE_SQL, [SLOTS]);
       const [entered] = await session.query(ENTER_SQL, [SLOTS, options.journal.id, options.journal.at]);
       const epoch = String(entered?.[0]);
       await session.query(TIDY_WRITERS_SQL, [epoch]);
-      const predecessors = revoked
-        .filter(([, clean]) => clean !== 't')
-        .map(([old, , journal, journalAt]) => ({
-          epoch: String(old),
-          journal: String(journal),
-          journalAt: String(journalAt),
-        }));
+      const unclean = await session.query(PREDECESSORS_SQL, [epoch, SLOTS]);
+      const predecessors = unclean.map(([old, journal, journalAt]) => ({
+        epoch: String(old),
+        journal: String(journal),
+        journalAt: String(journalAt),
+      }));
       await session.listen('tailrace', options.onWake);
       session.lost.throwIfAborted();
       return new Rights(options, session, table, epoch, predecessors);

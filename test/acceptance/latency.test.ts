@@ -57,7 +57,7 @@ test(`no event of ${PRODUCERS} producers that commit late is missed`, { timeout:
     p99: percentile(waits, 0.99),
     most: percentile(waits, 1),
   });
-  expect(percentile(waits, 0.99)).toBeLessThan(300);
+  expect(percentile(waits, 0.99)).toBeLessThan(scaled(300, 3_000));
 });
 
 test('with the trigger of `init --notify` an idle reader wakes up at once', { timeout: SLOW_MS }, async () => {
@@ -76,5 +76,5 @@ test('with the trigger of `init --notify` an idle reader wakes up at once', { ti
   const waits = await latencies(world, committedAtMs);
   expect(waits).toHaveLength(SINGLE_EVENTS);
   report({ p50: percentile(waits, 0.5), p99: percentile(waits, 0.99), most: percentile(waits, 1) });
-  expect(percentile(waits, 0.99)).toBeLessThan(scaled(50, 150));
+  expect(percentile(waits, 0.99)).toBeLessThan(scaled(50, 1_000));
 });

@@ -5,7 +5,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { spawnCli } from '../helpers/cli.ts';
 import { createHttpReceiver } from '../helpers/http-receiver.ts';
-import { waitFor } from '../helpers/wait-for.ts';
 import { createWorld, expectOneLineEach, httpPost, scaled, stopped, waitUntilDrained } from './world.ts';
 
 const HANGUPS = scaled(50, 20);
@@ -39,7 +38,7 @@ test('a destination that never answers is given up in time', async () => {
   await receiver.waitForRequests(10);
   const started = performance.now();
   expect(await stopped(running)).toBe(0);
-  expect(performance.now() - started).toBeLessThan(10_500);
+  expect(performance.now() - started).toBeLessThan(scaled(10_500, 20_000));
   receiver.script({});
   await world.once();
   expect(await world.queued()).toBe(0);
@@ -53,14 +52,12 @@ test('a second signal ends it at once', async () => {
   const ids = await world.insert(50);
   await using running = await world.run();
   await receiver.waitForRequests(10);
-  // A crash before the lines are in the ledger may double them.
-  await waitFor(async () => JSON.parse((await world.cli(['status', '--json'])).stdout).destinations[0]?.waiting === 50);
   running.signal('SIGTERM');
   await running.waitForStderr(/stopping/);
   const started = performance.now();
   running.signal('SIGINT');
   expect(await running.exit).toBe(130);
-  expect(performance.now() - started).toBeLessThan(1_000);
+  expect(performance.now() - started).toBeLessThan(scaled(1_000, 8_000));
   receiver.script({});
   await world.once();
   expectOneLineEach(await world.lines(), ids);

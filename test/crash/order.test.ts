@@ -6,9 +6,11 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { requireTool } from '../helpers/require-tool.ts';
 import { createRow, knownOf } from './events.ts';
+import { judge, waitUntilSettled } from './oracle.ts';
 import { insertRows, nextUnique } from './producer.ts';
 import { createRandom } from './random.ts';
 import { createQueue, createScene } from './scene.ts';
+import { type FileClass, pathsOf } from './strace.ts';
 
 /** Every call that may be a step: `-yy` names the file or the socket behind each descriptor. */
 const STRACE = ['strace', '-f', '-qq', '-yy', '-s', '300'];
@@ -46,6 +48,44 @@ describe.skipIf(!requireTool('strace'))('one event', () => {
   });
 });
 
+describe.skipIf(!requireTool('strace'))('a sync that failed', () => {
+  /** What the program does to a class of files when the first sync of it that brings an event to disk fails. */
+  async function callsAfterFailure(files: FileClass): Promise<string[]> {
+    await using scene = await createScene({ database: await createQueue() });
+    const output = join(scene.folder, 'calls');
+    const filter = pathsOf(scene.log, scene.folder)[files].flatMap((path) => ['-P', path]);
+    const fault = ['-e', `trace=${CALLS}`, '-e', 'inject=fdatasync:error=EIO:when=1'];
+    await using program = scene.run({ under: [...STRACE, '-o', output, ...filter, ...fault] });
+    await program.started();
+    const row = createRow(createRandom(6), nextUnique(), 'engine_open');
+    const [id = ''] = await insertRows(await scene.database.client(), [row]);
+    scene.committed.set(id, knownOf(row));
+    await waitUntilSettled(scene);
+    expect(await judge(scene)).toEqual([]);
+    const calls = wholeCalls(await readFile(output, 'utf8'));
+    const failed = calls.findIndex((call) => call.includes('(INJECTED)'));
+    expect(failed).toBeGreaterThan(-1);
+    return calls.slice(failed);
+  }
+
+  test('is not believed the second time: the line is written again through another descriptor, in its place', async () => {
+    const [failed = '', ...calls] = await callsAfterFailure('log');
+    const descriptor = /\((\d+)</.exec(failed)?.[1];
+    const written = calls.findIndex((call) => /^pwrite64\(.*time_written_to_logfile/.test(call));
+    const synced = calls.findIndex((call) => /^fdatasync\(.* = 0$/.test(call));
+    expect(written, calls.join('\n')).toBeGreaterThan(-1);
+    expect(synced).toBeGreaterThan(written);
+    expect(/\((\d+)</.exec(calls[synced] ?? '')?.[1]).not.toBe(descriptor);
+  });
+
+  test('ends the segment of the journal: the intent goes to another one', async () => {
+    const [failed = '', ...calls] = await callsAfterFailure('journal');
+    const segment = /journal-\d+/.exec(failed)?.[0] ?? 'none';
+    expect(calls.filter((call) => /^(p?write|fdatasync)/.test(call) && call.includes(segment))).toEqual([]);
+    expect(calls.some((call) => /^pwritev?(64)?\(/.test(call) && call.includes('TRJR'))).toBe(true);
+  });
+});
+
 /** The calls in the order of their ends; strace splits one that is interrupted by another thread's. */
 function wholeCalls(text: string): string[] {
   const begun = new Map<string, string>();
@@ -54,7 +94,7 @@ function wholeCalls(text: string): string[] {
     const [, pid = '', call = ''] = /^(\d+) +(.*)$/.exec(line) ?? [];
     const resumed = /^<\.\.\. \w+ resumed>(.*)$/.exec(call);
     if (call.endsWith('<unfinished ...>')) begun.set(pid, call.slice(0, -'<unfinished ...>'.length));
-    else if (resumed) calls.push(`${begun.get(pid) ?? ''}${resumed[1]}`);
+    else if (resumed) calls.push(`${begun.get(pid)?.trimEnd() ?? ''}${resumed[1]}`);
     else if (call !== '') calls.push(call);
   }
   return calls;

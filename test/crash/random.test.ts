@@ -35,7 +35,7 @@ test(`${KILLS} kills under load, with rotations, lose and repeat nothing`, {
   stopRotating.abort();
   await rotating;
   await producer.end();
-  expect(await restart(scene, { mayBeTorn: true }), `TAILRACE_SEED=${SEED}`).toEqual([]);
+  expect(await restart(scene, { mayBeTorn: true, timeoutMs: 120_000 }), `TAILRACE_SEED=${SEED}`).toEqual([]);
   process.stderr.write(`${kills} kills, ${scene.committed.size} events\n`);
 
   async function rotateNowAndThen(signal: AbortSignal): Promise<void> {

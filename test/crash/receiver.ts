@@ -30,7 +30,7 @@ export async function createReceiver(): Promise<Receiver> {
     for await (const chunk of message) chunks.push(chunk);
     if (receiver.delayMs > 0) await sleep(receiver.delayMs);
     if (message.url === '/redirect') {
-      response.writeHead(307, { location: '/accept' }).end();
+      response.writeHead(307, { location: receiver.url('/accept') }).end();
       return;
     }
     if (message.url !== '/accept') {

@@ -30,6 +30,7 @@ export function pathsOf(log: string, folder: string): Readonly<Record<FileClass,
 }
 
 export interface Injection {
+  /** One call, or several with commas between them, each counted for itself. */
   readonly call: string;
   readonly paths: readonly string[];
   /** `signal=KILL`, `error=EIO`, `delay_enter=5s`. */

@@ -1,7 +1,7 @@
 // SWEEP (FAULTS P1, P2, F9): the program is killed at every call that changes its files, with and without a rotation
 // before the next start, and again during the recovery. TAILRACE_FULL=1 stages every combination.
 
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -19,6 +19,11 @@ const ROTATIONS: readonly Rotation[] = ['rename', 'rename + gzip'];
 const CLASSES: readonly FileClass[] = ['log', 'journal', 'state', 'directory'];
 /** Points that are staged with a rotation in the bounded form. */
 const SAMPLE = 60;
+/** Lines of a batch of the small workload. */
+const BATCH_LINES = 7;
+const LAST_LINE = 0;
+/** What is torn off: the last line, a number of bytes, or a share of the batch. */
+const TEARS = [LAST_LINE, 1, 20, 0.3, 0.95];
 const TIMEOUT_MS = FULL ? 7_200_000 : 600_000;
 
 let queue: TestDatabase;
@@ -59,6 +64,16 @@ async function callsOf(files: FileClass): Promise<Map<string, number>> {
   }
 }
 
+/** Shortens the log by a part of its last batch: what a write leaves that the kernel had half done. */
+async function tearOff({ log }: Scene, tear: number): Promise<void> {
+  const lines = (await readFile(log, 'utf8')).split('\n').slice(-1 - BATCH_LINES, -1);
+  const batchBytes = Buffer.byteLength(lines.join('\n')) + 1;
+  const lastLineBytes = Buffer.byteLength(lines.at(-1) ?? '') + 1;
+  const { size } = await stat(log);
+  const bytes = tear >= 1 ? tear : Math.round(tear * batchBytes);
+  await truncate(log, size - (tear === LAST_LINE ? lastLineBytes : bytes));
+}
+
 const stagingOf = (point: FilePoint, rotation: Rotation, again: FilePoint | null): Staging => ({
   name: `killed at ${nameOf(point)}, ${rotation}${again ? `, killed again at ${nameOf(again)}` : ''}`,
   crash: (scene) => crashAt(scene, point),
@@ -77,6 +92,29 @@ describe.skipIf(!requireTool('strace'))('a kill -9 at a system call', () => {
       expect(met).toBeGreaterThanOrEqual(chosen.length * 0.9);
     });
   }
+
+  test('in the middle of a write, which leaves a torn line, loses and repeats nothing', {
+    timeout: TIMEOUT_MS,
+  }, async () => {
+    const rotations: readonly Rotation[] = ['none', ...ROTATIONS];
+    const cuts = [1, 2].flatMap((batch) => TEARS.map((tear) => ({ batch, tear })));
+    const stagings = cuts.flatMap(({ batch, tear }, at) =>
+      rotations.map(
+        (rotation): Staging => ({
+          name: `batch ${batch} torn ${tear} before its end, ${rotation}`,
+          crash: async (scene) => {
+            const met = await crashAt(scene, { files: 'log', call: 'fdatasync', n: batch });
+            await tearOff(scene, tear);
+            return met;
+          },
+          rotation,
+          recoveryPoint: FULL || at % 3 === 0 ? recoveryPoint(at) : null,
+        }),
+      ),
+    );
+    const { met } = await sweep(stagings, newScene);
+    expect(met).toBe(stagings.length);
+  });
 
   test('and a rotation before the restart lose and repeat nothing', { timeout: TIMEOUT_MS }, async () => {
     const random = createRandom(3);

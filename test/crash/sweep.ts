@@ -52,11 +52,15 @@ export async function stage(
 }
 
 /** Starts the program again, lets it settle everything and pass a fresh event, stops it. @returns what is wrong then. */
-export async function restart(scene: Scene, options: { readonly mayBeTorn?: boolean } = {}): Promise<string[]> {
+export async function restart(
+  scene: Scene,
+  options: { readonly mayBeTorn?: boolean; readonly clockMoved?: boolean; readonly timeoutMs?: number } = {},
+): Promise<string[]> {
   const truth = { ...scene, ...options };
   await using program = scene.run();
   try {
-    await waitUntilSettled(truth);
+    await program.started();
+    await waitUntilSettled(truth, options.timeoutMs);
     await passFreshEvent(truth);
     await stop(program);
     return await judge(truth);
@@ -97,9 +101,10 @@ const RECOVERY_POINTS: readonly FilePoint[] = [
     { files: 'log', call: 'write', n },
     { files: 'log', call: 'fdatasync', n },
     { files: 'journal', call: 'fdatasync', n },
+    { files: 'journal', call: 'pwritev', n },
     { files: 'directory', call: 'fsync', n },
   ]),
-  ...[1, 9, 17, 18, 19, 20].map((n): FilePoint => ({ files: 'journal', call: 'pwrite64', n })),
+  ...[1, 9, 17, 18].map((n): FilePoint => ({ files: 'journal', call: 'pwrite64', n })),
   { files: 'journal', call: 'openat', n: 1 },
   { files: 'journal', call: 'fsync', n: 1 },
 ];

@@ -11,6 +11,7 @@ import type { Batch } from '../../src/flow/batch.ts';
 import { FRESH, type Standing } from '../../src/flow/standing.ts';
 import { createLogger, type Logger } from '../../src/lib/logger.ts';
 import { createLogFileStage, type LogFileStage, type LogFileStageOptions } from '../../src/log-file/writer.ts';
+import { waitFor } from '../helpers/wait-for.ts';
 
 export const SILENT: Logger = createLogger({ level: 'silent' });
 
@@ -90,27 +91,30 @@ export function startStage(logFile: LogFileConfig | null, options: Partial<LogFi
   });
   const passed: Batch[] = [];
   stage.on('data', (batch: Batch) => passed.push(batch));
-  stage.on('error', () => {});
-  onTestFinished(async () => {
-    if (stage.closed) return;
-    const closed = new Promise((resolve) => stage.once('close', resolve));
-    stage.destroy();
-    await closed;
+  const failed = new Promise<never>((_resolve, reject) => {
+    stage.on('error', reject);
+    stage.on('close', () => reject(new Error('the stage is closed')));
   });
+  failed.catch(() => {});
+  onTestFinished(() => stage.close());
   const running: Running = {
     stage,
     passed,
     degraded,
     recovered: 0,
-    pass: (batch) =>
-      new Promise((resolve, reject) => stage.write(batch, (error) => (error ? reject(error) : resolve()))),
+    async pass(batch) {
+      stage.write(batch);
+      await Promise.race([failed, waitFor(() => passed.includes(batch), { intervalMs: 1, timeoutMs: 50_000 })]);
+    },
   };
   return running;
 }
 
 export async function endStage({ stage }: Running): Promise<void> {
+  const ended = once(stage, 'end');
   stage.end();
-  await once(stage, 'close');
+  await ended;
+  await stage.close();
 }
 
 /** The ids in the files, in order; fails on a line that is not whole or whose stamp does not grow within its file. */

@@ -364,7 +364,7 @@ async function runModel(seed: number): Promise<void> {
         .map((id) => `${id} has no row`),
     ];
   };
-  await waitFor(async () => (await isDrained()).length === 0, { timeoutMs: 25_000, intervalMs: 200 }).catch(
+  await waitFor(async () => (await isDrained()).length === 0, { timeoutMs: 120_000, intervalMs: 200 }).catch(
     async () => {
       expect(await isDrained(), `seed ${seed}`).toEqual([]);
     },
@@ -424,7 +424,7 @@ async function runModel(seed: number): Promise<void> {
   await model.tenure?.stop();
 }
 
-test('whatever happens, every event ends where it belongs', async () => {
+test('whatever happens, every event ends where it belongs', { timeout: 240_000 }, async () => {
   // All at once: most of the time is waiting.
   const results = await Promise.allSettled(SEEDS.map(runModel));
   const failures = results.flatMap((result, at) =>

@@ -42,6 +42,20 @@ test('who takes over learns of a predecessor that did not end in order', async (
   expect(second.predecessors).toMatchObject([{ epoch: first.epoch, journalAt: 'test:' }]);
 });
 
+test('a predecessor is told of until a successor has ended cleanly', async () => {
+  const queue = await createQueue();
+  const told: string[][] = [];
+  const epochs: string[] = [];
+  for (const clean of [false, false, true, false, true]) {
+    const rights = await acquireRights(queue);
+    told.push(rights.predecessors.map(({ epoch }) => epoch));
+    epochs.push(rights.epoch);
+    await rights.release(clean);
+  }
+  const [first = '', second = '', , fourth = ''] = epochs;
+  expect(told).toEqual([[], [first], [first, second], [], [fourth]]);
+});
+
 test('a lost connection is in doubt at once, and held again under the same epoch', async () => {
   const queue = await createQueue();
   const rights = await acquireRights(queue);

@@ -36,8 +36,10 @@ export interface IntentWriter {
   /**
    * Called before any byte of an intent goes to the log file; resolves once the intent is on disk. After a rejection
    * nothing was written to the log file, and the same intent comes again. `bytes` may be kept only until it resolves.
+   *
+   * @returns the intent's number.
    */
-  intend(intent: Intent): Promise<void>;
-  /** Called before the bytes of the last intent from index `from` on go to another file; resolves once that is on disk. */
-  placed(place: LogPlace, from: number): Promise<void>;
+  intend(intent: Intent): Promise<number>;
+  /** Called before the bytes of an intent from index `from` on go to another place; resolves once that is on disk. */
+  placed(seq: number, place: LogPlace, from: number): Promise<void>;
 }

@@ -6,7 +6,6 @@
 // Two settled segments are kept: a row that comes back after it was settled (a fail-over to an asynchronous replica)
 // is recognised by them and not logged again.
 
-import { unlink } from 'node:fs/promises';
 import { messageOf } from '../../lib/errors.ts';
 import { IdSet } from '../../lib/id-set.ts';
 import type { Logger } from '../../lib/logger.ts';
@@ -14,14 +13,17 @@ import type { Intent, IntentWriter, LogPlace } from './intent.ts';
 import type { KnownLines } from './known-lines.ts';
 import { type LoadedIntent, type LoadedJournal, loadJournal } from './load.ts';
 import { encodeRecord, intentMeta, placedMeta } from './record.ts';
-import { SEGMENT_BYTES, Segment, segmentPath } from './segment.ts';
+import { retireSegment, SEGMENT_BYTES, Segment } from './segment.ts';
 
 /** Settled segments that are kept behind the current one. */
 const KEPT_SEGMENTS = 2;
 /** The next segment is made while this much of the current one is still free. */
 const PREPARE_BYTES = SEGMENT_BYTES / 2;
-/** Room for a note of settled intents besides the record itself. */
-const NOTE_BYTES = 64 * 1024;
+/** At most of a record besides its lines and ids: a path may be 4 KiB, and six times that as JSON. */
+const META_BYTES = 64 * 1024;
+const ID_BYTES = 24;
+/** A number in the note of settled intents. */
+const SEQ_BYTES = 16;
 
 /** What is known of a segment without reading it. */
 interface SegmentFacts {
@@ -39,8 +41,8 @@ interface OpenIntent {
 
 export class Journal implements IntentWriter, KnownLines {
   readonly directory: string;
-  /** A part of it cannot be read: what stood there is not known. */
-  readonly damaged: boolean;
+  /** `damaged`: what stood in a part of it is not known. `unsure`: there is none, or its last record is not whole. */
+  readonly condition: 'whole' | 'unsure' | 'damaged';
   readonly #id: string;
   readonly #log: Logger;
   readonly #segments: SegmentFacts[];
@@ -48,13 +50,16 @@ export class Journal implements IntentWriter, KnownLines {
   #current: Segment | null = null;
   #next: Promise<Segment> | null = null;
   #seq: number;
+  #highestId = '';
   #number: number;
   #settledSeqs: number[] = [];
-  #dropping: Promise<void> = Promise.resolve();
+  /** What is done with the segments is done one thing after the other. */
+  #turn: Promise<unknown> = Promise.resolve();
 
-  private constructor(directory: string, id: string, log: Logger, { segments, intents, unreadable }: LoadedJournal) {
+  private constructor(directory: string, id: string, log: Logger, loaded: LoadedJournal) {
+    const { segments, intents } = loaded;
     this.directory = directory;
-    this.damaged = unreadable.length > 0;
+    this.condition = loaded.damaged.length > 0 ? 'damaged' : loaded.torn || segments.length === 0 ? 'unsure' : 'whole';
     this.#id = id;
     this.#log = log;
     this.#segments = segments.map((number) => ({ number, ids: new IdSet(), open: 0 }));
@@ -62,7 +67,7 @@ export class Journal implements IntentWriter, KnownLines {
     this.#seq = intents.at(-1)?.seq ?? 0;
     for (const { ids, segment } of intents) {
       const facts = this.#segments.find(({ number }) => number === segment);
-      for (const id of ids) facts?.ids.add(id);
+      if (facts) this.#remember(facts, ids);
     }
   }
 
@@ -82,74 +87,79 @@ export class Journal implements IntentWriter, KnownLines {
 
   /** Whether a line with this id stands in a segment that is still here. */
   knows(id: string): boolean {
+    // Nearly every event is the newest so far.
+    if (isAbove(id, this.#highestId)) return false;
     return this.#segments.some(({ ids }) => ids.has(id));
   }
 
   /** The lines, without their newline, that the segments hold for some ids; several when an id was used again. */
-  async linesOf(ids: ReadonlySet<string>): Promise<Map<string, string[]>> {
-    const lines = new Map<string, string[]>();
-    const { intents } = await loadJournal(this.directory);
-    for (const intent of intents) {
-      if (!intent.ids.some((id) => ids.has(id))) continue;
-      const texts = (await intent.read()).toString('utf8').split('\n');
-      for (const [at, id] of intent.ids.entries()) {
-        const text = texts[at];
-        if (ids.has(id) && text !== undefined) lines.set(id, [...(lines.get(id) ?? []), text]);
+  linesOf(ids: ReadonlySet<string>): Promise<Map<string, string[]>> {
+    return this.#inTurn(async () => {
+      const lines = new Map<string, string[]>();
+      const holders = this.#segments.filter((segment) => [...ids].some((id) => segment.ids.has(id)));
+      const { intents } = await loadJournal(
+        this.directory,
+        holders.map(({ number }) => number),
+      );
+      for (const intent of intents) {
+        if (!intent.ids.some((id) => ids.has(id))) continue;
+        const texts = (await intent.read()).toString('utf8').split('\n');
+        for (const [at, id] of intent.ids.entries()) {
+          const text = texts[at];
+          if (ids.has(id) && text !== undefined) lines.set(id, [...(lines.get(id) ?? []), text]);
+        }
       }
+      return lines;
+    });
+  }
+
+  /** Of intents that were never noted as settled: those ids that are in the queue and unsettled keep their segments here. */
+  keepOpen(intents: readonly LoadedIntent[], unsettled: ReadonlySet<string>): void {
+    for (const { seq, segment, ids } of intents) {
+      const facts = this.#segments.find(({ number }) => number === segment);
+      const open = ids.filter((id) => unsettled.has(id));
+      if (facts) this.#register(seq, open, facts);
     }
-    return lines;
   }
 
-  /** Recovered intents: those of their ids that are still in the queue and unsettled keep their segments here. */
-  keepOpen(intents: readonly LoadedIntent[], ids: ReadonlySet<string>): void {
-    for (const intent of intents) {
-      const facts = this.#segments.find(({ number }) => number === intent.segment);
-      if (facts)
-        this.#register(
-          intent.seq,
-          intent.ids.filter((id) => ids.has(id)),
-          facts,
-        );
-    }
-    this.#drop();
+  intend(intent: Intent): Promise<number> {
+    return this.#inTurn(async () => {
+      const seq = this.#seq + 1;
+      const segment = await this.#segmentWith(META_BYTES + intent.bytes.length + intent.ids.length * ID_BYTES);
+      const record = encodeRecord('intent', intentMeta(seq, intent), intent.bytes, segment.seed);
+      await this.#append(segment, [record, intent.bytes]);
+      this.#seq = seq;
+      const facts = this.#factsOf(segment);
+      this.#remember(facts, intent.ids);
+      this.#register(seq, intent.ids, facts);
+      this.#prepare(segment);
+      return seq;
+    });
   }
 
-  async intend(intent: Intent): Promise<void> {
-    const seq = this.#seq + 1;
-    const needed = intent.bytes.length + intent.ids.length * 24 + NOTE_BYTES;
-    const segment = await this.#segmentWith(needed);
-    await this.#append(segment, [
-      encodeRecord('intent', intentMeta(seq, intent), intent.bytes, segment.seed),
-      intent.bytes,
-    ]);
-    this.#seq = seq;
-    const facts = this.#factsOf(segment);
-    for (const id of intent.ids) facts.ids.add(id);
-    this.#register(seq, intent.ids, facts);
-    this.#prepare(segment);
+  placed(seq: number, place: LogPlace, from: number): Promise<void> {
+    return this.#inTurn(async () => {
+      const segment = await this.#segmentWith(META_BYTES);
+      await this.#append(segment, [encodeRecord('placed', placedMeta(seq, place, from), null, segment.seed)]);
+    });
   }
 
-  async placed(place: LogPlace, from: number): Promise<void> {
-    const segment = await this.#segmentWith(NOTE_BYTES);
-    await this.#append(segment, [encodeRecord('placed', placedMeta(this.#seq, place, from), null, segment.seed)]);
+  get unsettled(): number {
+    return this.#openIds.size;
   }
 
   /** Committed in PostgreSQL: noted with the next intent, since a restart only looks once more at what was not noted. */
   settled(ids: Iterable<string>): void {
-    for (const id of ids) {
-      const open = this.#openIds.get(id);
-      if (!open) continue;
-      this.#openIds.delete(id);
-      open.left -= 1;
-      if (open.left > 0) continue;
-      open.facts.open -= 1;
-      this.#settledSeqs.push(open.seq);
-    }
+    for (const id of ids) this.#settle(id);
     this.#drop();
   }
 
   /** Notes what is settled and closes; safe to call twice. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    return this.#inTurn(() => this.#close());
+  }
+
+  async #close(): Promise<void> {
     const segment = this.#current;
     this.#current = null;
     const next = await this.#next?.catch(() => null);
@@ -159,7 +169,6 @@ export class Journal implements IntentWriter, KnownLines {
     }
     await segment?.close();
     await next?.close();
-    await this.#dropping;
   }
 
   #register(seq: number, ids: readonly string[], facts: SegmentFacts): void {
@@ -169,7 +178,33 @@ export class Journal implements IntentWriter, KnownLines {
     }
     facts.open += 1;
     const open = { seq, facts, left: ids.length };
-    for (const id of ids) this.#openIds.set(id, open);
+    for (const id of ids) {
+      this.#settle(id); // an older intent that the id came back after, or whose lines this one replaces
+      this.#openIds.set(id, open);
+    }
+  }
+
+  #remember(facts: SegmentFacts, ids: readonly string[]): void {
+    for (const id of ids) {
+      facts.ids.add(id);
+      if (isAbove(id, this.#highestId)) this.#highestId = id;
+    }
+  }
+
+  #settle(id: string): void {
+    const open = this.#openIds.get(id);
+    if (!open) return;
+    this.#openIds.delete(id);
+    open.left -= 1;
+    if (open.left > 0) return;
+    open.facts.open -= 1;
+    this.#settledSeqs.push(open.seq);
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(work);
+    this.#turn = turn.catch(() => undefined);
+    return turn;
   }
 
   async #append(segment: Segment, parts: readonly Buffer[]): Promise<void> {
@@ -191,7 +226,8 @@ export class Journal implements IntentWriter, KnownLines {
     return encodeRecord('settled', { seqs: this.#settledSeqs }, null, segment.seed);
   }
 
-  async #segmentWith(bytes: number): Promise<Segment> {
+  async #segmentWith(recordBytes: number): Promise<Segment> {
+    const bytes = recordBytes + this.#settledSeqs.length * SEQ_BYTES;
     if (this.#current?.hasRoomFor(bytes)) return this.#current;
     const full = this.#current;
     this.#current = null;
@@ -206,13 +242,12 @@ export class Journal implements IntentWriter, KnownLines {
     return this.#current;
   }
 
-  #create(leastBytes: number): Promise<Segment> {
-    this.#number += 1;
-    const number = this.#number;
-    return Segment.create(this.directory, number, this.#id, leastBytes).then((segment) => {
-      this.#segments.push({ number, ids: new IdSet(), open: 0 });
-      return segment;
-    });
+  async #create(leastBytes: number): Promise<Segment> {
+    const number = this.#number + 1;
+    const segment = await Segment.create(this.directory, number, this.#id, leastBytes);
+    this.#number = number;
+    this.#segments.push({ number, ids: new IdSet(), open: 0 });
+    return segment;
   }
 
   #prepare(segment: Segment): void {
@@ -235,12 +270,18 @@ export class Journal implements IntentWriter, KnownLines {
       if (!oldest || oldest.open > 0 || oldest.number >= current) return;
       if (this.#segments.filter(({ number }) => number <= current).length <= KEPT_SEGMENTS + 1) return;
       this.#segments.shift();
-      const path = segmentPath(this.directory, oldest.number);
-      this.#dropping = this.#dropping.then(() =>
-        unlink(path).catch((error) =>
-          this.#log.warn({ path, error: messageOf(error) }, 'cannot remove a settled journal segment'),
+      void this.#inTurn(() =>
+        retireSegment(this.directory, oldest.number).catch((error) =>
+          this.#log.warn(
+            { directory: this.directory, segment: oldest.number, error: messageOf(error) },
+            'cannot remove a settled journal segment',
+          ),
         ),
       );
     }
   }
 }
+
+/** Compares decimal ids without numbers, which may be too large for them; negative ones are above none. */
+const isAbove = (id: string, other: string): boolean =>
+  id.length === other.length ? id > other && !id.startsWith('-') : id.length > other.length && !id.startsWith('-');

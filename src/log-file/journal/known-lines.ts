@@ -5,6 +5,8 @@ export interface KnownLines {
   knows(id: string): boolean;
   /** The lines of some ids, without their newline; several when an id was used again. */
   linesOf(ids: ReadonlySet<string>): Promise<Map<string, string[]>>;
+  /** How many of the ids are not settled in PostgreSQL, as far as it knows. */
+  readonly unsettled: number;
   /** Committed in PostgreSQL. */
   settled(ids: Iterable<string>): void;
   close(): Promise<void>;

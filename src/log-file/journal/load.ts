@@ -1,9 +1,9 @@
 // Reads what a journal holds: every intent with the place where its bytes were to go last, and whether it is settled.
 
-import { readdir, readFile } from 'node:fs/promises';
+import { open, readdir } from 'node:fs/promises';
 import type { LogPlace } from './intent.ts';
-import { decodeHeader, decodeRecords, HEADER_BYTES, type JournalRecord, placeOf } from './record.ts';
-import { segmentNumber, segmentPath } from './segment.ts';
+import { decodeHeader, decodeRecord, decodeRecords, type JournalRecord, placeOf, seedOf } from './record.ts';
+import { SEGMENT_BYTES, segmentNumber, segmentPath } from './segment.ts';
 
 export interface LoadedIntent {
   readonly seq: number;
@@ -14,8 +14,10 @@ export interface LoadedIntent {
   /** Where the bytes from index `from` on were to go; those before are on disk in an earlier file. */
   place: LogPlace;
   from: number;
-  /** Settled in PostgreSQL, or replaced by a later intent. */
-  closed: boolean;
+  /** Settled in PostgreSQL. */
+  settled: boolean;
+  /** A later intent has what was missing of it. */
+  replaced: boolean;
   /** Reads its bytes from the segment. */
   readonly read: () => Promise<Buffer>;
 }
@@ -25,48 +27,96 @@ export interface LoadedJournal {
   readonly segments: readonly number[];
   /** In the order of their numbers. */
   readonly intents: readonly LoadedIntent[];
-  /** Segments that cannot be read to their end: not of this version, or damaged. */
-  readonly unreadable: readonly string[];
+  /** Segments of which something is missing or not of this version. */
+  readonly damaged: readonly string[];
+  /** The last record of a segment is not whole. */
+  readonly torn: boolean;
 }
 
-/** Reads all segments of a state directory, one at a time. */
-export async function loadJournal(directory: string): Promise<LoadedJournal> {
-  const numbers = (await readdir(directory)).flatMap((name) => segmentNumber(name) ?? []);
-  numbers.sort((a, b) => a - b);
+/**
+ * Reads the segments of a state directory, one at a time.
+ *
+ * @param only the numbers of the segments to read; default all.
+ */
+export async function loadJournal(directory: string, only?: readonly number[]): Promise<LoadedJournal> {
+  const segments = only ?? (await segmentNumbers(directory));
   const intents = new Map<number, LoadedIntent>();
-  const unreadable: string[] = [];
-  for (const number of numbers) {
+  const damaged: string[] = [];
+  let torn = false;
+  let buffer: Buffer = Buffer.alloc(0);
+  for (const [at, number] of segments.entries()) {
     const path = segmentPath(directory, number);
-    const bytes = await readFile(path);
-    if (isUnused(bytes)) continue;
-    if (decodeHeader(bytes) === null) {
-      unreadable.push(path);
-      continue;
-    }
-    const { records, damaged } = decodeRecords(bytes);
-    if (damaged) unreadable.push(path);
-    for (const record of records) take(intents, record, number, path);
+    buffer = await readInto(buffer, path);
+    const end = decodeHeader(buffer) === null ? 'damaged' : takeAll(intents, buffer, number, path);
+    // A segment is made in its full size, and with the number that follows the last one's.
+    const before = segments[at - 1];
+    const removed = only === undefined && before !== undefined && before !== number - 1;
+    if (end === 'damaged' || removed || buffer.length < SEGMENT_BYTES) damaged.push(path);
+    if (end === 'torn') torn = true;
   }
-  return { segments: numbers, intents: [...intents.values()].sort((a, b) => a.seq - b.seq), unreadable };
+  return { segments, intents: [...intents.values()].sort((a, b) => a.seq - b.seq), damaged, torn };
 }
 
-/** A crash came while the segment was made: it never held anything. */
-const isUnused = (bytes: Buffer): boolean => bytes.subarray(0, HEADER_BYTES).every((byte) => byte === 0);
-
-/** Reads the lines of some intents of one segment, checked by their checksums. */
-async function readBody(path: string, bodyAt: number, length: number): Promise<Buffer> {
-  const bytes = await readFile(path);
-  const found = decodeRecords(bytes).records.find((record) => record.type === 'intent' && record.bodyAt === bodyAt);
-  if (found?.type !== 'intent' || found.bodyLength !== length) throw new Error(`${path} has changed while it was read`);
-  return Buffer.from(bytes.subarray(bodyAt, bodyAt + length));
+async function segmentNumbers(directory: string): Promise<number[]> {
+  const numbers = (await readdir(directory)).flatMap((name) => segmentNumber(name) ?? []);
+  return numbers.sort((a, b) => a - b);
 }
 
-function take(intents: Map<number, LoadedIntent>, record: JournalRecord, segment: number, path: string): void {
+/** Reads a file into the buffer, or into a larger one: many segments are read without a buffer for each. */
+async function readInto(buffer: Buffer, path: string): Promise<Buffer> {
+  const file = await open(path);
+  try {
+    const { size } = await file.stat();
+    const whole = size > buffer.buffer.byteLength ? Buffer.allocUnsafeSlow(size) : Buffer.from(buffer.buffer, 0, size);
+    let length = 0;
+    for (let read = -1; length < size && read !== 0; length += read) {
+      read = (await file.read(whole, length, size - length, length)).bytesRead;
+    }
+    return whole.subarray(0, length);
+  } finally {
+    await file.close();
+  }
+}
+
+/** Reads the lines of one intent, checked by its checksum. */
+async function readBody(path: string, at: number, end: number, bodyAt: number, seed: number): Promise<Buffer> {
+  const bytes = Buffer.allocUnsafeSlow(end - at);
+  const file = await open(path);
+  try {
+    for (let length = 0, read = -1; length < bytes.length && read !== 0; length += read) {
+      read = (await file.read(bytes, length, bytes.length - length, at + length)).bytesRead;
+    }
+  } finally {
+    await file.close();
+  }
+  if (decodeRecord(bytes, 0, seed) === null) throw new Error(`${path} has changed while it was read`);
+  return bytes.subarray(bodyAt - at);
+}
+
+function takeAll(
+  intents: Map<number, LoadedIntent>,
+  bytes: Buffer,
+  segment: number,
+  path: string,
+): 'clean' | 'torn' | 'damaged' {
+  const { records, end } = decodeRecords(bytes);
+  const seed = seedOf(bytes);
+  for (const record of records) take(intents, record, segment, path, seed);
+  return end;
+}
+
+function take(
+  intents: Map<number, LoadedIntent>,
+  record: JournalRecord,
+  segment: number,
+  path: string,
+  seed: number,
+): void {
   switch (record.type) {
     case 'intent': {
-      const { meta, bodyAt, bodyLength } = record;
+      const { meta, at, bodyAt, bodyLength } = record;
       const replaced = meta.replaces === undefined ? undefined : intents.get(meta.replaces);
-      if (replaced) replaced.closed = true;
+      if (replaced) replaced.replaced = true;
       intents.set(meta.seq, {
         seq: meta.seq,
         segment,
@@ -74,8 +124,9 @@ function take(intents: Map<number, LoadedIntent>, record: JournalRecord, segment
         lastTimeUs: meta.lastTimeUs,
         place: placeOf(meta),
         from: 0,
-        closed: false,
-        read: () => readBody(path, bodyAt, bodyLength),
+        settled: false,
+        replaced: false,
+        read: () => readBody(path, at, bodyAt + bodyLength, bodyAt, seed),
       });
       return;
     }
@@ -89,7 +140,7 @@ function take(intents: Map<number, LoadedIntent>, record: JournalRecord, segment
     case 'settled':
       for (const seq of record.meta.seqs) {
         const intent = intents.get(seq);
-        if (intent) intent.closed = true;
+        if (intent) intent.settled = true;
       }
   }
 }

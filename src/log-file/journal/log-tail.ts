@@ -32,6 +32,7 @@ export async function readLogTail(filename: string): Promise<KnownLines> {
       }
       return lines;
     },
+    unsettled: 0,
     settled: () => undefined,
     close: async () => undefined,
   };

@@ -1,12 +1,13 @@
-// The journal's format, version 1. A segment is a header and records one behind the other, the rest zeros or what an
-// earlier use of the same blocks left there. All numbers are little-endian.
+// The journal's format, version 1. A segment is a header and records one behind the other, then the zeros of a record's
+// head, then what an earlier use of the same blocks left there. All numbers are little-endian.
 //
 //   header   "TRJOURN1" · u64 segment number · 16 bytes journal id · u32 CRC-32 of the 32 bytes before
 //   record   u32 magic "TRJR" · u32 type · u32 length of meta · u32 length of body · u32 CRC-32 · meta · body
 //
 // `meta` is a JSON object, `body` the lines of an intent. The CRC begins with that of the header, so that a record of
-// another segment is never taken for one of this, and covers type, lengths, meta and body. The first record whose CRC
-// is wrong ends a segment: it was being written when the power went, and the log file was not touched on its behalf.
+// another segment is never taken for one of this, and covers type, lengths, meta and body. A record whose CRC is wrong at
+// the end was probably being written when the power went, and then the log file was not touched on its behalf; with whole
+// records behind it the segment was damaged later.
 
 import { crc32 } from 'node:zlib';
 import type { Fingerprint, Intent, LogPlace } from './intent.ts';
@@ -50,7 +51,14 @@ export interface SettledMeta {
 }
 
 export type JournalRecord =
-  | { readonly type: 'intent'; readonly meta: IntentMeta; readonly bodyAt: number; readonly bodyLength: number }
+  | {
+      readonly type: 'intent';
+      readonly meta: IntentMeta;
+      /** Index of its first byte in the segment. */
+      readonly at: number;
+      readonly bodyAt: number;
+      readonly bodyLength: number;
+    }
   | { readonly type: 'placed'; readonly meta: PlacedMeta }
   | { readonly type: 'settled'; readonly meta: SettledMeta };
 
@@ -111,34 +119,39 @@ export const placeOf = ({ path, inode, offset, before }: PlaceMeta): LogPlace =>
 });
 
 /**
- * Reads the records of a whole segment.
+ * Reads the records of a whole segment, also those behind a damaged one.
  *
  * @param bytes from the header on.
- * @returns the records, and whether one that is whole stands behind the first that is not: then the segment was damaged
- * later; a record that was torn by a crash is the last.
+ * @returns `end`: `torn` when something stands behind the last record that is not one, which a crash leaves, or a damage
+ * to the last; `damaged` when a whole record stands behind such bytes.
  */
 export function decodeRecords(bytes: Buffer): {
   readonly records: readonly JournalRecord[];
-  readonly damaged: boolean;
+  readonly end: 'clean' | 'torn' | 'damaged';
 } {
   const seed = seedOf(bytes);
   const records: JournalRecord[] = [];
-  let at = HEADER_BYTES;
-  for (let found = decodeRecord(bytes, at, seed); found; found = decodeRecord(bytes, at, seed)) {
-    records.push(found.record);
-    at = found.end;
+  let end: 'clean' | 'torn' | 'damaged' = 'clean';
+  for (let at = HEADER_BYTES; at >= 0; ) {
+    const found = decodeRecord(bytes, at, seed);
+    if (found) {
+      records.push(found.record);
+      if (end === 'torn') end = 'damaged';
+      at = found.end;
+    } else {
+      if (end === 'clean' && !isZero(bytes.subarray(at, at + RECORD_HEAD_BYTES))) end = 'torn';
+      at = bytes.indexOf(RECORD_MAGIC_BYTES, at + 1);
+    }
   }
-  for (
-    let next = bytes.indexOf(RECORD_MAGIC_BYTES, at + 1);
-    next >= 0;
-    next = bytes.indexOf(RECORD_MAGIC_BYTES, next + 1)
-  ) {
-    if (decodeRecord(bytes, next, seed)) return { records, damaged: true };
-  }
-  return { records, damaged: false };
+  return { records, end };
 }
 
-function decodeRecord(
+/**
+ * Reads the record at an index.
+ *
+ * @returns null when there is none that is whole.
+ */
+export function decodeRecord(
   bytes: Buffer,
   at: number,
   seed: number,
@@ -152,8 +165,10 @@ function decodeRecord(
   const crc = checksum(bytes.subarray(at, metaAt), bytes.subarray(metaAt, bodyAt), bytes.subarray(bodyAt, end), seed);
   if (crc !== bytes.readUInt32LE(at + 16)) return null;
   const meta = JSON.parse(bytes.toString('utf8', metaAt, bodyAt));
-  return { record: type === 'intent' ? { type, meta, bodyAt, bodyLength: end - bodyAt } : { type, meta }, end };
+  return { record: type === 'intent' ? { type, meta, at, bodyAt, bodyLength: end - bodyAt } : { type, meta }, end };
 }
+
+const isZero = (bytes: Buffer): boolean => bytes.every((byte) => byte === 0);
 
 function placeMeta({ path, inode, offset, before }: LogPlace): PlaceMeta {
   return { path, inode: inode.toString(), offset, before };

@@ -2,7 +2,7 @@
 // moved, compressed, truncated. A line is known by its stamp and then compared byte for byte.
 
 import { createReadStream } from 'node:fs';
-import { lstat, readdir } from 'node:fs/promises';
+import { lstat, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createGunzip } from 'node:zlib';
 
@@ -36,10 +36,10 @@ export async function regularFiles(directory: string): Promise<Candidate[]> {
 }
 
 /**
- * Finds which of the lines stand in one of the directory's files, also compressed ones.
+ * Finds which of the lines stand in one of the directory's files, also compressed ones; what they are found in is synced.
  *
  * @param lines with their newlines.
- * @param writtenMs wall clock at which they were rendered.
+ * @param writtenMs wall clock at which the first of them was rendered.
  * @returns indexes into `lines`.
  */
 export async function findLines(directory: string, lines: readonly Buffer[], writtenMs: number): Promise<Set<number>> {
@@ -48,12 +48,23 @@ export async function findLines(directory: string, lines: readonly Buffer[], wri
   const found = new Set<number>();
   for (const file of await regularFiles(directory)) {
     if (file.mtimeMs < writtenMs - SLACK_MS || found.size === lines.length) continue;
+    const before = found.size;
     for await (const line of linesIn(file.path)) {
       const at = wanted.get(stampOf(line));
       if (at !== undefined && lines[at]?.equals(line)) found.add(at);
     }
+    if (found.size > before) await syncFile(file.path);
   }
   return found;
+}
+
+async function syncFile(path: string): Promise<void> {
+  const file = await open(path);
+  try {
+    await file.datasync();
+  } finally {
+    await file.close();
+  }
 }
 
 /** Cuts rendered lines apart, each with its newline. */

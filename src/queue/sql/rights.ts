@@ -12,8 +12,16 @@ export const TRY_SLEEP_SQL = 'SELECT pg_try_advisory_lock(($1::int8 - 2147483648
 export const AWAKE_SQL = 'SELECT pg_advisory_unlock(($1::int8 - 2147483648)::int4, 64)';
 
 /** Waits for a settling of the old writer that is under way; after it the old epoch can settle nothing. */
-export const REVOKE_SQL =
-  'UPDATE tailrace.writer SET revoked = true WHERE NOT revoked AND slots && $1::int2[] RETURNING epoch, clean, journal, journal_at';
+export const REVOKE_SQL = 'UPDATE tailrace.writer SET revoked = true WHERE NOT revoked AND slots && $1::int2[]';
+
+/**
+ * Epochs before $1 over the slots $2 that did not end cleanly, since one last did: also one whose successor was killed
+ * before it had brought in what was left unfinished.
+ */
+export const PREDECESSORS_SQL = `
+SELECT epoch, journal, journal_at FROM tailrace.writer WHERE epoch < $1 AND NOT clean AND slots && $2::int2[]
+AND epoch > coalesce((SELECT max(epoch) FROM tailrace.writer WHERE epoch < $1 AND clean AND slots && $2::int2[]), 0)
+ORDER BY epoch`;
 
 /** A new epoch, committed before anything is written under it: slots, journal id, journal place. */
 export const ENTER_SQL =
