@@ -137,6 +137,13 @@ test('what PostgreSQL has settled is not written again when its file was removed
   expect(await readIds(scene.path)).toEqual([]);
 });
 
+test('of a batch that is settled in part only the rest is written again when its file was removed', async () => {
+  const scene = await crash([ONE, TWO]);
+  await unlink(scene.path);
+  await restart(scene, { queue: [5] });
+  expect(await readIds(scene.path)).toEqual(['5']);
+});
+
 test('a file that was truncated is never written at an old offset', async () => {
   const scene = await crash([ONE, TWO]);
   await truncate(scene.path, 0);
