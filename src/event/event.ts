@@ -55,9 +55,3 @@ export function createRowShape(columns: readonly Column[]): RowShape {
     serverIdAt: at('server_id'),
   };
 }
-
-/** The value of a column, or null when the column is empty or the table lacks it. */
-export function columnValue(event: QueuedEvent, column: string): RawValue {
-  const at = event.shape.indexOf.get(column);
-  return at === undefined ? null : (event.values[at] ?? null);
-}

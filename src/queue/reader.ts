@@ -224,7 +224,7 @@ class Reader {
     const { inFlight } = this.#options;
     const { config } = this.#regime;
     if (tooLarge.length > 0) this.#park(tooLarge, ask);
-    return (await admitNew(session, events, ask, inFlight, config.logFile !== null)).events;
+    return admitNew(session, events, ask, inFlight, config.logFile !== null);
   }
 
   /** Parks rows that may not even be fetched, alone: those beside them go on. */

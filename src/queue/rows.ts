@@ -77,12 +77,6 @@ export const excludedKinds = (hasLogFile: boolean): readonly string[] => (hasLog
 /** `1` in PostgreSQL's text of a bit string. */
 const ONE = 49;
 
-export interface Admitted {
-  readonly events: BatchEvent[];
-  /** How many were left out since the ledger excludes them. */
-  readonly excluded: number;
-}
-
 /**
  * The one filter of every path that reads new events: not in flight, not settled since the query was sent, not excluded
  * by the ledger as asked now, after the rows arrived. What passes is in flight from here on.
@@ -96,8 +90,8 @@ export async function admitNew(
   ask: Ask,
   inFlight: InFlight,
   hasLogFile: boolean,
-): Promise<Admitted> {
-  if (events.length === 0) return { events: [], excluded: 0 };
+): Promise<BatchEvent[]> {
+  if (events.length === 0) return [];
   const excludes = await readExcluded(session, events, hasLogFile);
   const fresh = events.filter(({ id }) => !excludes.settled(id) && !excludes.unlogged(id));
   const late = events.filter(({ id }) => !excludes.settled(id) && excludes.unlogged(id));
@@ -113,7 +107,7 @@ export async function admitNew(
   }
   const unseen = admitted.filter(({ event }) => !ask.seen(event.id));
   for (const { event } of unseen) inFlight.add(event.id);
-  return { events: unseen, excluded: events.length - fresh.length - late.length };
+  return unseen;
 }
 
 /** What the ledger says of the events; only their own blocks are asked for, however far apart they lie. */

@@ -24,5 +24,5 @@ test('a row that an older snapshot still shows is not taken up after it was sett
   await queue.database.query('DELETE FROM events WHERE id = 7');
   inFlight.release('7');
   const admitted = await admitNew(queue.session, events, ask, inFlight, true);
-  expect(admitted.events.map(({ event }) => event.id)).toEqual(['6']);
+  expect(admitted.map(({ event }) => event.id)).toEqual(['6']);
 });

@@ -70,7 +70,7 @@ test('two rows far apart do not make the filter read the whole ledger between th
   } as unknown as Session;
   const events = await fetchRows(queue.session, table, ['5', '9000000']);
   const inFlight = new InFlight();
-  const { events: admitted } = await admitNew(counting, events, inFlight.ask(), inFlight, true);
+  const admitted = await admitNew(counting, events, inFlight.ask(), inFlight, true);
   expect(admitted).toHaveLength(2);
   expect(blocks).toBeLessThanOrEqual(2);
 });
