@@ -27,6 +27,10 @@ export interface Disk extends AsyncDisposable {
   cut(): Promise<void>;
   /** Mounts it again after a cut, which recovers it. Nobody may use it. */
   recover(): Promise<void>;
+  /** The block device that it is mounted from. */
+  device(): Promise<string>;
+  /** Has it checked and mounts it again. Nobody may use it. */
+  repair(fsck: string): Promise<void>;
 }
 
 /** Makes and mounts one. */
@@ -45,6 +49,18 @@ export async function createDisk(): Promise<Disk> {
     cut: async () => void (await run('python3', ['-c', SHUTDOWN, path])),
     async recover() {
       await run('umount', [path]);
+      await mount();
+    },
+    async device() {
+      const { stdout } = await run('findmnt', ['--noheadings', '--output', 'SOURCE', path]);
+      return stdout.trim();
+    },
+    async repair(fsck) {
+      await run('umount', [path]);
+      // 1: errors were corrected.
+      await run(fsck, ['-y', '-f', image]).catch((error) => {
+        if (error.code !== 1) throw error;
+      });
       await mount();
     },
     async [Symbol.asyncDispose]() {
