@@ -10,10 +10,10 @@ import { createRandom, SEED } from './random.ts';
 import { createQueue, createScene, rotate, type Scene } from './scene.ts';
 import { restart, stop } from './sweep.ts';
 
-const ENDS = scaled(200, 10);
-const CUT_SHORT = scaled(100, 8);
+const ENDS = scaled(200, 6);
+const CUT_SHORT = scaled(100, 5);
 const HANGUPS = 200;
-const FREEZES = scaled(50, 4);
+const FREEZES = scaled(50, 3);
 const TIMEOUT_MS = FULL ? 3_600_000 : 180_000;
 /** How late the receiver answers: there is always something on its way. */
 const ANSWER_MS = 150;
