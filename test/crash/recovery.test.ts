@@ -73,7 +73,7 @@ describe.skipIf(!requireTool('strace'))('a recovery', () => {
     const kills = [...same.map((point) => [point, point]), ...pairs];
     // Each crash with some of the kills, all in turn.
     const chosen = CRASHES.flatMap((each, at) =>
-      kills.filter((_, k) => FULL || (at + k) % 4 === 0).map((k) => ({ each, k })),
+      kills.filter((_, k) => FULL || (at + k) % 6 === 0).map((k) => ({ each, k })),
     );
     const faults: string[] = [];
     let killedTwice = 0;
