@@ -8,6 +8,8 @@ import { flag, object, oneOf, oneOrMore, text, textLike, wholeNumber } from './s
 
 /** More destinations than anybody has; the analysis of rules is quadratic. */
 const MAX_DESTINATIONS = 1_000;
+/** A control character takes six in a line, and no string may have more than 512 MiB. */
+const MOST_EVENT_BYTES = 64 * 1024 * 1024;
 const TOO_MANY = `a list of at most ${MAX_DESTINATIONS.toLocaleString('en-US')} destinations`;
 
 /** Which events a rule is for. */
@@ -97,7 +99,7 @@ export const configShape = object({
   http_user_agent: textLike(/^[\x21-\x7e](?:[\x20-\x7e]{0,254}[\x21-\x7e])?$/, 'up to 256 printable ASCII characters')
     .optional()
     .meta({ description: 'The User-Agent header. Without it, tailrace/<version>.' }),
-  max_event_bytes: wholeNumber(1_024, 268_435_456).default(16_777_216).meta({
+  max_event_bytes: wholeNumber(1_024, MOST_EVENT_BYTES).default(16_777_216).meta({
     description: 'A row with more bytes than this is parked, neither logged nor delivered.',
   }),
   poll_interval_ms: wholeNumber(1, 60_000).default(200).meta({

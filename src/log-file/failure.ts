@@ -2,6 +2,7 @@
 // writer. Everything explained here may end by itself, so the writer tries again; anything else is a bug and does not.
 
 import type { BigIntStats } from 'node:fs';
+import { constants } from 'node:os';
 import { dirname } from 'node:path';
 import { codeOf, EXIT, messageOf, TailraceError } from '../lib/errors.ts';
 
@@ -12,10 +13,18 @@ import { codeOf, EXIT, messageOf, TailraceError } from '../lib/errors.ts';
  */
 export function explainFailure(error: unknown, path: string): TailraceError | null {
   if (error instanceof TailraceError) return error.code.startsWith('LOG_FILE_') ? error : null;
-  const errno = codeOf(error);
+  const errno = errnoOf(error);
   if (errno === undefined || !/^E[A-Z0-9]+$/.test(errno)) return null;
   const [code, advice] = meaningOf(errno, path);
   return new TailraceError(code, `${advice} (${messageOf(error)})`, { exitCode: EXIT.unavailable, cause: error });
+}
+
+/** The name of an error, also of those that libuv has none for: Node calls EDQUOT `Unknown system error -122`. */
+function errnoOf(error: unknown): string | undefined {
+  const code = codeOf(error);
+  const number = /^Unknown system error -(\d+)$/.exec(code ?? '')?.[1];
+  if (number === undefined) return code;
+  return Object.entries(constants.errno).find(([, value]) => value === Number(number))?.[0] ?? 'EIO';
 }
 
 /** The error for a path that holds something other than a regular file: it is never written to. */

@@ -15,12 +15,15 @@ const CONNECT_TIMEOUT_MS = 10_000;
 /**
  * Just-in-time compilation costs 100 ms a statement here and parallel workers gain nothing; COMMIT must mean that it
  * survives a crash, whatever the server's default; a peer that is gone without a word must lose its locks in seconds.
+ * A database that does not look at its bytes (SQL_ASCII) would refuse to send a page with one row in it that is no UTF-8:
+ * it is asked for the bytes as they are, and what is no UTF-8 becomes U+FFFD here.
  */
 const SESSION_SETTINGS = `
   SET jit = off; SET max_parallel_workers_per_gather = 0; SET synchronous_commit = on; SET TimeZone = 'UTC';
   SET statement_timeout = '30s'; SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '60s';
   SET tcp_keepalives_idle = 2; SET tcp_keepalives_interval = 1; SET tcp_keepalives_count = 3; SET tcp_user_timeout = 5000;
-  SET datestyle = 'ISO'; SET extra_float_digits = 1; SET bytea_output = 'hex'; SET client_min_messages = warning`;
+  SET datestyle = 'ISO'; SET extra_float_digits = 1; SET bytea_output = 'hex'; SET client_min_messages = warning;
+  SELECT set_config('client_encoding', 'SQL_ASCII', false) WHERE current_setting('server_encoding') = 'SQL_ASCII'`;
 
 /** Every value as PostgreSQL's text: nothing is parsed that is only passed on, and no digit of a bigint is lost. */
 const RAW_TEXT = { getTypeParser: () => (value: string) => value } as unknown as pg.CustomTypesConfig;

@@ -20,6 +20,10 @@ const KIND_OF: ReadonlyMap<string, ValueKind> = new Map([
 ]);
 /** text, varchar, bpchar: their length is known without reading a value that is stored out of line. */
 const TEXT_OIDS = new Set(['25', '1043', '1042']);
+/** As text two digits a byte; its length is known likewise. */
+const BYTEA_OID = '17';
+/** numeric, inet, cidr: never long. */
+const SHORT_OIDS = new Set(['1700', '869', '650']);
 const VARIABLE_LENGTH = '-1';
 
 export interface QueueTable {
@@ -89,10 +93,7 @@ export async function readQueueTable(session: Session, name: string, markProcess
   const columns: Column[] = read.map(([column, type]) => ({ name: column, kind: KIND_OF.get(type) ?? 'text' }));
   const lengths = read
     .filter(([, , length]) => length === VARIABLE_LENGTH)
-    .map(
-      ([column, type]) =>
-        `coalesce(${TEXT_OIDS.has(type) ? 'octet_length' : 'pg_column_size'}(${quoteName(column)}), 0)::int8`,
-    );
+    .map(([column, type]) => `coalesce(${sizeSql(quoteName(column), type)}, 0)::int8`);
   const selectList = columns.map((column) => quoteName(column.name)).join(', ');
   const bytes = lengths.length > 0 ? lengths.join(' + ') : '0::int8';
   const ours = `${names.has('destination_id') ? ' AND destination_id = 1' : ''}${skipsProcessed ? ' AND processed IS NOT TRUE' : ''}`;
@@ -113,4 +114,14 @@ export async function readQueueTable(session: Session, name: string, markProcess
     hasProcessedIndex: hasProcessedIndex === 't',
     hasWakeTrigger: hasWakeTrigger === 't',
   };
+}
+
+/**
+ * SQL: how many octets a column has as text. Not `pg_column_size`, which is what a value takes in the table: a hundred
+ * megabytes of JSON may be one there, compressed, and would still have to be read as a hundred.
+ */
+function sizeSql(column: string, type: string): string {
+  if (TEXT_OIDS.has(type)) return `octet_length(${column})`;
+  if (type === BYTEA_OID) return `2 * octet_length(${column})::int8 + 2`;
+  return SHORT_OIDS.has(type) ? `pg_column_size(${column})` : `octet_length(${column}::text)`;
 }

@@ -162,7 +162,7 @@ test('a configuration of known good parts is good, whatever the parts', async ()
         }),
       )
       .map((entries) => [...entries, { matches: { all: true }, destination: { type: 'drop_from_queue' } }]),
-    max_event_bytes: fc.integer({ min: 1_024, max: 268_435_456 }),
+    max_event_bytes: fc.integer({ min: 1_024, max: 67_108_864 }),
   });
   await fc.assert(
     fc.asyncProperty(good, async (value) => {

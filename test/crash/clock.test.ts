@@ -130,6 +130,13 @@ describe.skipIf(!hasFaketime)('the clock', () => {
       before: '2028-02-28 23:59:58',
       dates: ['2028-02-28', '2028-02-29'],
     },
+    {
+      name: 'the first midnight of all',
+      zone: 'UTC',
+      before: '1970-01-01 23:59:58',
+      dates: ['1970-01-01', '1970-01-02'],
+    },
+    { name: 'the first seconds of all', zone: 'UTC', before: '1970-01-01 00:00:02', dates: ['1970-01-01'] },
     { name: 'the end of 32-bit time', zone: 'UTC', before: '2038-01-19 03:14:06', dates: ['2038-01-19'] },
   ];
   for (const { name, zone, before, dates } of midnights) {

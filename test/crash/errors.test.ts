@@ -1,55 +1,41 @@
 // Failing system calls on the log and the journal, once and until further notice, and a disk that is really full (FAULTS
 // D1 to D4). The same process has to go on by itself when the fault ends: nothing restarts it.
 
-import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
+import { FULL } from '../acceptance/world.ts';
 import { requireTool } from '../helpers/require-tool.ts';
-import { waitFor } from '../helpers/wait-for.ts';
 import { attach } from './attach.ts';
+import { createMemoryDisk } from './disk.ts';
 import { insert } from './insert.ts';
 import { judge, passFreshEvent, waitUntilSettled } from './oracle.ts';
-import type { Program } from './program.ts';
 import { createRandom } from './random.ts';
-import { createQueue, createScene, rotate, type Scene } from './scene.ts';
+import { createQueue, createScene, rotate } from './scene.ts';
 import { type FileClass, pathsOf } from './strace.ts';
 import { stop } from './sweep.ts';
+import { DEGRADED, expectUntouched, saysAgain } from './trouble.ts';
 
-const run = promisify(execFile);
 const ERRORS = ['EIO', 'ENOSPC', 'EINTR'];
 /** Calls that write an event on a class of files; those on a directory need a new file. */
-const CALLS: readonly { readonly files: FileClass; readonly call: string; readonly rotated?: boolean }[] = [
-  { files: 'log', call: 'write' },
-  { files: 'log', call: 'fdatasync' },
-  { files: 'log', call: 'openat', rotated: true },
+const CALLS: readonly {
+  readonly files: FileClass;
+  readonly call: string;
+  readonly rotated?: boolean;
+  /** Errors besides those of `ERRORS` that this call is likely to give; TAILRACE_FULL=1 gives all of them to all. */
+  readonly also?: readonly string[];
+}[] = [
+  { files: 'log', call: 'write', also: ['EDQUOT', 'EROFS', 'EAGAIN'] },
+  { files: 'log', call: 'fdatasync', also: ['EAGAIN'] },
+  { files: 'log', call: 'openat', rotated: true, also: ['EROFS'] },
   { files: 'directory', call: 'fsync', rotated: true },
-  { files: 'journal', call: 'pwrite64,pwritev' },
+  { files: 'journal', call: 'pwrite64,pwritev', also: ['EDQUOT', 'EROFS', 'EAGAIN'] },
   { files: 'journal', call: 'fdatasync' },
 ];
-/** What the program says when it waits for its files. */
-const DEGRADED = /log file cannot be written/;
-
-/** Holds that none of the events has been delivered or taken from the queue. */
-async function expectUntouched(scene: Scene, ids: readonly string[]): Promise<void> {
-  const [row] = await scene.database.query<{ n: number }>('SELECT count(*)::int AS n FROM events WHERE id = ANY($1)', [
-    ids,
-  ]);
-  expect(row?.n).toBe(ids.length);
-  expect(ids.filter((id) => scene.accepted.has(id))).toEqual([]);
-}
-
-/** Waits until the program says more than it had. */
-async function saysAgain(program: Program, what: RegExp, before: string): Promise<void> {
-  await waitFor(() => what.test(program.said.slice(before.length)), { what: `${what}`, timeoutMs: 20_000 });
-}
+const RARE_ERRORS = ['EDQUOT', 'EROFS', 'EAGAIN'];
 
 describe.skipIf(!requireTool('strace'))('a system call that fails', () => {
-  for (const { files, call, rotated } of CALLS) {
-    for (const error of ERRORS) {
+  for (const { files, call, rotated, also = [] } of CALLS) {
+    for (const error of [...ERRORS, ...(FULL ? RARE_ERRORS : also)]) {
       test(`once with ${error}, ${call} on the ${files}, costs nothing`, async () => {
         const random = createRandom(11);
         await using scene = await createScene({ database: await createQueue() });
@@ -100,28 +86,11 @@ describe.skipIf(!requireTool('strace'))('a system call that fails', () => {
   }
 });
 
-/** A file system in memory, of a size that can grow. */
-async function createTmpfs(
-  size: string,
-): Promise<AsyncDisposable & { readonly path: string; grow(size: string): Promise<void> }> {
-  const path = await mkdtemp(join(tmpdir(), 'tailrace-full-'));
-  await mkdir(path, { recursive: true });
-  await run('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', path]);
-  return {
-    path,
-    grow: async (larger) => void (await run('mount', ['-o', `remount,size=${larger}`, path])),
-    async [Symbol.asyncDispose]() {
-      await run('umount', [path]).catch(() => run('umount', ['-l', path]));
-      await rm(path, { recursive: true, force: true });
-    },
-  };
-}
-
 describe.skipIf(!requireTool('mount'))('a full disk', () => {
   test('holds everything back, with no torn line when it grows again', async () => {
     const random = createRandom(13);
     // A segment of the journal fits, and then a little of the log.
-    await using disk = await createTmpfs('18m');
+    await using disk = await createMemoryDisk('18m');
     await using scene = await createScene({ database: await createQueue(), parent: disk.path });
     await using program = scene.run();
     await program.started();
@@ -130,7 +99,7 @@ describe.skipIf(!requireTool('mount'))('a full disk', () => {
     const before = program.said;
     for (let times = 0; times < 4; times += 1) await insert(scene, random, 600, 'y'.repeat(1_500));
     await saysAgain(program, DEGRADED, before);
-    await disk.grow('128m');
+    await disk.remount('size=128m');
     await waitUntilSettled(scene);
     await passFreshEvent(scene);
     await stop(program);
@@ -139,14 +108,14 @@ describe.skipIf(!requireTool('mount'))('a full disk', () => {
 
   test('on which not even the journal fits holds everything back until it grows', async () => {
     const random = createRandom(14);
-    await using disk = await createTmpfs('2m');
+    await using disk = await createMemoryDisk('2m');
     await using scene = await createScene({ database: await createQueue(), parent: disk.path });
     await using program = scene.run();
     await program.started();
     const ids = await insert(scene, random, 6);
     await program.says(DEGRADED);
     await expectUntouched(scene, ids);
-    await disk.grow('128m');
+    await disk.remount('size=128m');
     await waitUntilSettled(scene);
     await passFreshEvent(scene);
     await stop(program);

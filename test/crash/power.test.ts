@@ -2,61 +2,20 @@
 // another one. What was not synced is gone then, which no kill can show.
 
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { FULL, scaled } from '../acceptance/world.ts';
-import { findTool, requireTool } from '../helpers/require-tool.ts';
+import { requireTool } from '../helpers/require-tool.ts';
+import { createDisk, DISK_TOOLS } from './disk.ts';
 import { startProducer } from './producer.ts';
 import { createRandom, SEED } from './random.ts';
 import { createQueue, createScene, rotate } from './scene.ts';
 import { restart } from './sweep.ts';
 
 const CUTS = scaled(100, 10);
-/** Segments of the journal, the log, and room. */
-const IMAGE_BYTES = 512 * 1024 * 1024;
-/** EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH: nothing that is not on disk yet gets there. */
-const SHUTDOWN = `import fcntl, os, struct, sys
-fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587d, struct.pack('I', 2))`;
-
 const run = promisify(execFile);
-const canRun = ['mkfs.ext4', 'mount', 'umount', 'python3'].map(requireTool).every(Boolean);
-
-/** An ext4 file system of its own. */
-interface Disk extends AsyncDisposable {
-  readonly path: string;
-  /** Cuts its power. */
-  cut(): Promise<void>;
-  /** Mounts it again after a cut, which recovers it. Nobody may use it. */
-  recover(): Promise<void>;
-}
-
-async function createDisk(): Promise<Disk> {
-  const home = await mkdtemp(join(tmpdir(), 'tailrace-power-'));
-  const image = join(home, 'image');
-  const path = join(home, 'mount');
-  await mkdir(path);
-  await writeFile(image, '');
-  await truncate(image, IMAGE_BYTES);
-  await run(findTool('mkfs.ext4') ?? 'mkfs.ext4', ['-q', '-F', image]);
-  const mount = () => run('mount', ['-o', 'loop', image, path]);
-  await mount();
-  return {
-    path,
-    cut: async () => void (await run('python3', ['-c', SHUTDOWN, path])),
-    async recover() {
-      await run('umount', [path]);
-      await mount();
-    },
-    async [Symbol.asyncDispose]() {
-      await run('umount', [path]).catch(() => run('umount', ['-l', path]));
-      await rm(home, { recursive: true, force: true });
-    },
-  };
-}
+const canRun = DISK_TOOLS.map(requireTool).every(Boolean);
 
 describe.skipIf(!canRun)('power', () => {
   test(`cut ${CUTS} times under load loses and repeats nothing`, {

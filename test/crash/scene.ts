@@ -2,9 +2,9 @@
 // configuration and the log file, a receiver, and what was committed.
 
 import { execFile } from 'node:child_process';
-import { mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { runCli } from '../helpers/cli.ts';
@@ -36,6 +36,8 @@ export interface SceneOptions {
   readonly committed?: ReadonlyMap<string, Known>;
   /** Where the folder is made; default the system's temporary folder. */
   readonly parent?: string;
+  /** A folder for the log within the scene's; default none. */
+  readonly logFolder?: string;
   /** Put over the `logfile` of the configuration. */
   readonly logfile?: object;
   /** No destinations: the file is all there is. */
@@ -44,9 +46,10 @@ export interface SceneOptions {
 
 /** Makes a scene on a database that `tailrace init` was run on. The database is dropped with it. */
 export async function createScene(options: SceneOptions): Promise<Scene> {
-  const { database, parent = tmpdir() } = options;
+  const { database, parent = tmpdir(), logFolder = '' } = options;
   const folder = await mkdtemp(join(parent, 'tailrace-crash-'));
-  const log = join(folder, 'events.jsonl');
+  const log = join(folder, logFolder, 'events.jsonl');
+  await mkdir(dirname(log), { recursive: true });
   const config = join(folder, 'event_processor.json');
   const receiver = await createReceiver();
   const logfile = { filename: log, ...options.logfile };

@@ -1,7 +1,7 @@
 // SWEEP (FAULTS P1, P2, F9): the program is killed at every call that changes its files, with and without a rotation
 // before the next start, and again during the recovery. TAILRACE_FULL=1 stages every combination.
 
-import { mkdtemp, readFile, rm, stat, truncate } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -12,16 +12,13 @@ import type { Known } from './events.ts';
 import { createRandom } from './random.ts';
 import { createQueue, createScene, insertSmallWorkload, type Rotation, type Scene } from './scene.ts';
 import { countCalls, type FileClass, noting, pathsOf } from './strace.ts';
-import { crashAt, type FilePoint, nameOf, recoveryPoint, type Staging, sweep } from './sweep.ts';
+import { crashAt, type FilePoint, LAST_LINE, nameOf, recoveryPoint, type Staging, sweep, tearOff } from './sweep.ts';
 import { createTemplate, type Template } from './template.ts';
 
 const ROTATIONS: readonly Rotation[] = ['rename', 'rename + gzip'];
 const CLASSES: readonly FileClass[] = ['log', 'journal', 'state', 'directory'];
 /** Points that are staged with a rotation in the bounded form. */
 const SAMPLE = 60;
-/** Lines of a batch of the small workload. */
-const BATCH_LINES = 7;
-const LAST_LINE = 0;
 /** What is torn off: the last line, a number of bytes, or a share of the batch. */
 const TEARS = [LAST_LINE, 1, 20, 0.3, 0.95];
 const TIMEOUT_MS = FULL ? 7_200_000 : 600_000;
@@ -62,16 +59,6 @@ async function callsOf(files: FileClass): Promise<Map<string, number>> {
   } finally {
     await rm(folder, { recursive: true });
   }
-}
-
-/** Shortens the log by a part of its last batch: what a write leaves that the kernel had half done. */
-async function tearOff({ log }: Scene, tear: number): Promise<void> {
-  const lines = (await readFile(log, 'utf8')).split('\n').slice(-1 - BATCH_LINES, -1);
-  const batchBytes = Buffer.byteLength(lines.join('\n')) + 1;
-  const lastLineBytes = Buffer.byteLength(lines.at(-1) ?? '') + 1;
-  const { size } = await stat(log);
-  const bytes = tear >= 1 ? tear : Math.round(tear * batchBytes);
-  await truncate(log, size - (tear === LAST_LINE ? lastLineBytes : bytes));
 }
 
 const stagingOf = (point: FilePoint, rotation: Rotation, again: FilePoint | null): Staging => ({

@@ -1,6 +1,7 @@
 // One point of the sweep: the program is killed there, the log file is perhaps moved, a recovery is killed too, and the
 // last start has to bring everything in and go on.
 
+import { readFile, stat, truncate } from 'node:fs/promises';
 import { expect } from 'vitest';
 import { inParallel } from './in-parallel.ts';
 import { judge, passFreshEvent, waitUntilSettled } from './oracle.ts';
@@ -15,6 +16,11 @@ export interface FilePoint {
   readonly call: string;
   readonly n: number;
 }
+
+/** Lines of a batch of the small workload. */
+const BATCH_LINES = 7;
+/** Instead of a number of bytes: the whole last line. */
+export const LAST_LINE = 0;
 
 export interface Staging {
   /** Makes the first process and ends when it is dead. @returns whether it met its point. */
@@ -37,6 +43,20 @@ export async function crashAt(scene: Scene, { files, call, n }: FilePoint): Prom
   const code = await program.exit;
   if (code !== 0 && code !== 137) throw new Error(`run --once ended with ${code}:\n${program.said}`);
   return code === 137;
+}
+
+/**
+ * Shortens the log by a part of its last batch: what a write leaves that the kernel had half done.
+ *
+ * @param tear `LAST_LINE`, a number of bytes, or below 1 a share of the batch.
+ */
+export async function tearOff({ log }: Scene, tear: number): Promise<void> {
+  const lines = (await readFile(log, 'utf8')).split('\n').slice(-1 - BATCH_LINES, -1);
+  const batchBytes = Buffer.byteLength(lines.join('\n')) + 1;
+  const lastLineBytes = Buffer.byteLength(lines.at(-1) ?? '') + 1;
+  const { size } = await stat(log);
+  const bytes = tear >= 1 ? tear : Math.round(tear * batchBytes);
+  await truncate(log, size - (tear === LAST_LINE ? lastLineBytes : bytes));
 }
 
 /** Stages one point in a scene. @returns the faults, and whether the points were met. */

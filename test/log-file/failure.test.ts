@@ -19,6 +19,15 @@ test.each([
   expect(error?.message).toContain(code);
 });
 
+test.each([
+  [122, 'LOG_FILE_NO_SPACE'], // EDQUOT
+  [116, 'LOG_FILE_IO'], // ESTALE
+  [117, 'LOG_FILE_IO'], // EUCLEAN: ext4 has found itself damaged
+])('error number %i, for which Node has no name, is explained as %s', (number, explained) => {
+  const code = `Unknown system error -${number}`;
+  expect(explainFailure(errno(code), '/log/events.jsonl')).toMatchObject({ code: explained });
+});
+
 test('an explained error is not explained twice, and what is no error of the file system not at all', () => {
   const explained = explainFailure(errno('EIO'), '/log/events.jsonl');
   expect(explainFailure(explained, '/log/other')).toBe(explained);

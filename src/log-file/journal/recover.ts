@@ -127,6 +127,12 @@ async function notInMovedFile(
       const bytes = (await intent.read()).subarray(intent.from);
       const { equal, size } = await compare(file, bytes, intent.place.offset);
       if (equal < bytes.length && intent.place.offset + equal < size) continue;
+      if (size === 0) {
+        // It tells nothing: its inode may be that of the file, which was compressed, used again.
+        const texts = lines.map((line) => line.bytes);
+        const found = await findLines(dirname(path), texts, intent.lastTimeUs / 1_000);
+        return lines.filter((_, at) => !found.has(at));
+      }
       await file.datasync();
       const whole = equal === 0 ? 0 : bytes.lastIndexOf('\n', equal - 1) + 1;
       if (whole < equal) {

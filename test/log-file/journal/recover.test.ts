@@ -219,6 +219,17 @@ test('an inode that was used again is not taken for the old file', async () => {
   expect(await readIds(scene.path)).toEqual(TWO.map(String));
 });
 
+test('an empty file that was moved and has the inode of the compressed one is not taken for it', async () => {
+  const scene = await crash([ONE]);
+  // What two rotations leave where inodes are used again: the lines in a .gz, and an empty file that came after it.
+  execFileSync('gzip', ['--keep', scene.path]);
+  await truncate(scene.path, 0);
+  await rename(scene.path, `${scene.path}.1`);
+  const { alarms } = await restart(scene, { queue: [...ONE, 99] });
+  expect(alarms).toEqual([]);
+  expect(await readIds(scene.path)).toEqual(['99']);
+});
+
 test('the lines of yesterday go to the file of yesterday', async () => {
   const made = await makeScene();
   const dated: Scene = {
