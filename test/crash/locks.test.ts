@@ -22,6 +22,15 @@ async function expectAllGood(scene: Scene, program: Program): Promise<void> {
   expect(await judge(scene), `TAILRACE_SEED=${SEED}\n${program.said.slice(-5_000)}`).toEqual([]);
 }
 
+/** Waits until a statement of the program waits for a lock. */
+async function untilItWaits(scene: Scene): Promise<void> {
+  const waits = `SELECT FROM pg_stat_activity WHERE ${OURS} AND wait_event_type = 'Lock'`;
+  await waitFor(async () => (await scene.database.query(waits)).length > 0, {
+    what: 'the program to wait for a lock',
+    intervalMs: 5,
+  });
+}
+
 const load = (scene: Scene) =>
   startProducer({ ...scene, url: scene.database.url, random: createRandom(SEED), pauseMs: 60, mostRows: 20 });
 
@@ -82,12 +91,7 @@ test('of a real deadlock with another session it is the victim, and settles afte
   await insert(scene, createRandom(SEED), 12);
   await other.query('SELECT FROM events FOR UPDATE');
   program.signal('SIGCONT');
-  await waitFor(
-    async () =>
-      (await scene.database.query(`SELECT FROM pg_stat_activity WHERE ${OURS} AND wait_event_type = 'Lock'`)).length >
-      0,
-    { what: 'the program to wait for a row', intervalMs: 5 },
-  );
+  await untilItWaits(scene);
   await other.query('UPDATE tailrace.writer SET clean = clean WHERE NOT revoked');
   await other.query('COMMIT');
   await program.says(/"code":"40P01"/);
@@ -118,12 +122,14 @@ test('a database whose transactions are serializable by default costs nothing', 
   );
   await using program = scene.run();
   await program.started();
-  const ids = await insert(scene, createRandom(SEED), 60);
   // Rows that somebody else changes while they are settled.
   const other = await scene.database.client();
-  for (const id of ids.slice(0, 30)) {
-    await other.query('UPDATE events SET destination_id = destination_id WHERE id = $1', [id]).catch(() => undefined);
-  }
+  program.signal('SIGSTOP');
+  await insert(scene, createRandom(SEED), 60);
+  await other.query('BEGIN; UPDATE events SET destination_id = destination_id');
+  program.signal('SIGCONT');
+  await untilItWaits(scene);
+  await other.query('COMMIT');
   await expectAllGood(scene, program);
   expect(program.said).not.toMatch(/40001/);
 });

@@ -11,7 +11,7 @@ import { createRandom, SEED } from './random.ts';
 import { createQueue, createScene, rotate } from './scene.ts';
 import { stop } from './sweep.ts';
 
-const SOAK_MS = scaled(3_600_000, 60_000);
+const SOAK_MS = scaled(3_600_000, 45_000);
 const SAMPLE_MS = scaled(5_000, 500);
 const OWN_BACKENDS = `application_name = 'tailrace' AND datname = current_database()`;
 
