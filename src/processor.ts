@@ -14,6 +14,7 @@ import { watchConfig } from './config/watch.ts';
 import type { Regime } from './flow/batch.ts';
 import { type Summary, Tally } from './flow/tally.ts';
 import { inherit } from './inheritance.ts';
+import { noteServer } from './last-server.ts';
 import { delay } from './lib/delay.ts';
 import { codeOf, EXIT, isServerError, messageOf, TailraceError } from './lib/errors.ts';
 import { createThrottle, type Logger } from './lib/logger.ts';
@@ -23,7 +24,7 @@ import { acquireLocalLock, type LocalLock, stateDirectory } from './log-file/loc
 import type { LogFileStage } from './log-file/writer.ts';
 import { runPipeline } from './pipeline.ts';
 import { enforce } from './queue/regime.ts';
-import { Rights, type RightsOptions } from './queue/rights.ts';
+import { endsTenure, Rights, type RightsOptions } from './queue/rights.ts';
 import { Session } from './queue/session.ts';
 
 const STANDBY_POLL_MS = 1_000;
@@ -47,8 +48,8 @@ export interface Processor {
   /**
    * Resolves with the counts when stopped, or when a `once` has handled everything.
    *
-   * @throws {TailraceError} with `once`: 69 when the database or the log file cannot be used, 75 when another process
-   * holds the queue. Without it these are waited out.
+   * @throws {TailraceError} `CONNECTION_POOLED`. With `once`: 69 when the database or the log file cannot be used, 75
+   * when another process holds the queue. Without it these are waited out.
    */
   run(): Promise<Summary>;
 }
@@ -83,8 +84,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
         if (said !== busy) logger.info(`${busy}; standing by`);
         said = busy;
       } catch (error) {
-        if (once || !(error instanceof TailraceError || isServerError(error)) || codeOf(error) === 'REVOKED')
-          throw error;
+        if (once || !(error instanceof TailraceError || isServerError(error)) || endsTenure(error)) throw error;
         complain({ error: messageOf(error), code: codeOf(error) }, 'cannot start; trying again every second');
       }
       await delay(STANDBY_POLL_MS * (0.5 + Math.random()), stop);
@@ -135,10 +135,11 @@ export function createProcessor(options: ProcessorOptions): Processor {
     return entry;
   };
 
-  /** One tenure as the writer. @returns false when another process took over. */
+  /** One tenure as the writer. @returns false when another process took over, or another server. */
   const tenure = async ({ rights, config: first }: Entry): Promise<boolean> => {
     let clean = false;
     const own = lock && first.logFile ? { id, directory: lock.directory, file: first.logFile } : null;
+    await noteServer(own?.directory ?? null, rights, logger);
     const { inherited, lost, release } = await inherit(rights.predecessors, own, logger);
     try {
       const regime = await persist(
@@ -178,7 +179,8 @@ export function createProcessor(options: ProcessorOptions): Processor {
       return true;
     } catch (error) {
       if (stop.aborted) return true;
-      if (codeOf(error) !== 'REVOKED' || once) throw error;
+      // A pooler is no state that passes by itself.
+      if (!endsTenure(error) || codeOf(error) === 'CONNECTION_POOLED' || once) throw error;
       logger.error({ error: messageOf(error) }, 'stopped writing');
       return false;
     } finally {

@@ -95,9 +95,9 @@ describe('what the program says', () => {
   test('every warning and error is explained', async () => {
     const source = await sources();
     // The calls themselves, the throttled ones too; their makers pass on `(fields, message)`.
-    const calls = [...source.matchAll(/(?:\.(?:warn|error)|\bwarn|\bcomplain|#warn)\(\s*\{/g)];
+    const calls = [...source.matchAll(/(?:\.(?:warn|error|fatal)|\bwarn|\bcomplain|#warn)\(\s*\{/g)];
     const messages = [
-      ...source.matchAll(/(?:\.(?:warn|error)|\bwarn|\bcomplain|#warn)\(\s*\{[^;]*?\},\s*'((?:[^'\\]|\\.)*)'/g),
+      ...source.matchAll(/(?:\.(?:warn|error|fatal)|\bwarn|\bcomplain|#warn)\(\s*\{[^;]*?\},\s*'((?:[^'\\]|\\.)*)'/g),
     ].map(([, message = '']) => message);
     expect(messages.length).toBeGreaterThan(15);
     expect(messages).toHaveLength(calls.length);

@@ -3,7 +3,8 @@
 import { CONFIG_LOCATIONS, findConfigFile } from '../config/find.ts';
 import { loadConfig } from '../config/load.ts';
 import { formatProblem } from '../config/problem.ts';
-import { EXIT, TailraceError } from '../lib/errors.ts';
+import { EXIT, messageOf, TailraceError } from '../lib/errors.ts';
+import { onFatalError } from '../lib/last-words.ts';
 import { createLogger } from '../lib/logger.ts';
 import { onSignals } from '../lib/shutdown.ts';
 import { version } from '../lib/version.ts';
@@ -43,6 +44,12 @@ export const run: Command = {
 
     const once = args.once === true;
     const logger = createLogger({ level: once && args.logLevel === 'info' ? 'warn' : String(args.logLevel) });
+    const endListening = onFatalError((error) => {
+      logger.fatal(
+        { error: messageOf(error), stack: error instanceof Error ? error.stack : undefined },
+        'tailrace has a bug and ends; nothing is lost, start it again',
+      );
+    });
     const stop = new AbortController();
     const processor = createProcessor({
       loaded: { ...loaded, config },
@@ -66,6 +73,8 @@ export const run: Command = {
       const summary = await processor.run();
       if (once) stdout.write(`${JSON.stringify(summary)}\n`);
       logger.info({ ...summary }, 'tailrace stopped');
+      // Not after an error: one that is a bug is about to end the process.
+      endListening();
       return EXIT.ok;
     } finally {
       stopListening();

@@ -14,7 +14,7 @@ import type { Due } from './due.ts';
 import { Gaps } from './gaps.ts';
 import type { InFlight } from './in-flight.ts';
 import { nextPage, type PagePosition } from './pages.ts';
-import type { Rights } from './rights.ts';
+import { endsTenure, type Rights } from './rights.ts';
 import { admitNew, excludedKinds, fetchRows, findRows } from './rows.ts';
 import type { Session } from './session.ts';
 import { MAX_ID, SNAPSHOT_SQL } from './sql/read.ts';
@@ -68,7 +68,7 @@ export async function* readQueue(options: ReaderOptions): AsyncGenerator<Batch> 
       if (await reader.rest(session, found)) return;
     } catch (error) {
       if (signal.aborted) return;
-      if (codeOf(error) === 'REVOKED') throw error;
+      if (endsTenure(error)) throw error;
       warn({ error: messageOf(error), code: codeOf(error) }, 'cannot read the queue; trying again until it works');
       await delay(ERROR_PAUSE_MS, signal);
       await reader.relook();

@@ -2,12 +2,15 @@
 // after us. Both are held beside the local lock on the log file, which is taken first (QUEUE A2).
 //
 //   acquired ──▶ held ──▶ in doubt (connection lost: nothing is read or sent) ──▶ held again, same epoch
-//                                                                             └─▶ revoked: another process took over
+//                                                                             └─▶ revoked: another process, or another server
 
 import { delay } from '../lib/delay.ts';
-import { EXIT, messageOf, TailraceError } from '../lib/errors.ts';
+import { codeOf, EXIT, messageOf, TailraceError } from '../lib/errors.ts';
 import { createThrottle, type Logger } from '../lib/logger.ts';
+import { assertDirect, assertSameBackEnd, assertStillDirect } from './direct.ts';
+import { assertPrivileges } from './privileges.ts';
 import { checkSchema, QUEUE_TABLE } from './schema.ts';
+import { isSameServer, readServer, type Server } from './server.ts';
 import type { Session } from './session.ts';
 import {
   ENTER_SQL,
@@ -35,6 +38,12 @@ export interface RightsOptions {
   readonly logger: Logger;
 }
 
+/** Errors after which nothing of this tenure may go on. */
+const ENDS = new Set(['REVOKED', 'SERVER_CHANGED', 'CONNECTION_POOLED']);
+
+/** True when an error ends the right to write, so that no attempt can be repeated under it. */
+export const endsTenure = (error: unknown): boolean => ENDS.has(codeOf(error) ?? '');
+
 /** An epoch that was not left clean, as the next owner finds it. */
 export interface Predecessor {
   readonly epoch: string;
@@ -48,6 +57,7 @@ export class Rights {
   readonly epoch: string;
   /** Epochs that did not end cleanly, the oldest first: what was in flight then stands in their journals. */
   readonly predecessors: readonly Predecessor[];
+  readonly server: Server;
   #session: Session;
   #table: QueueTable;
   #again: Promise<void> | null = null;
@@ -57,14 +67,14 @@ export class Rights {
     options: RightsOptions,
     session: Session,
     table: QueueTable,
-    epoch: string,
-    predecessors: readonly Predecessor[],
+    { epoch, predecessors, server }: Pick<Rights, 'epoch' | 'predecessors' | 'server'>,
   ) {
     this.#options = options;
     this.#session = session;
     this.#table = table;
     this.epoch = epoch;
     this.predecessors = predecessors;
+    this.server = server;
     this.#watch(session);
   }
 
@@ -72,7 +82,8 @@ export class Rights {
    * Tries once to become the writer.
    *
    * @returns null when another process holds the queue.
-   * @throws {TailraceError} `DATABASE_UNAVAILABLE`, those of `checkSchema` and `readQueueTable`.
+   * @throws {TailraceError} `DATABASE_UNAVAILABLE`, `CONNECTION_POOLED`, `RIGHTS_MISSING`, those of `checkSchema` and
+   * `readQueueTable`.
    */
   static async acquire(options: RightsOptions): Promise<Rights | null> {
     const session = await options.open();
@@ -80,10 +91,15 @@ export class Rights {
       const table = await readQueueTable(session, QUEUE_TABLE, options.markProcessed());
       await checkSchema(session, table.oid);
       await assertWritable(session);
+      await assertPrivileges(session, table, options.markProcessed());
+      // Before the locks, which would stay with the pool.
+      await assertStillDirect(session, options.open);
       if (!(await lockSlots(session, table))) {
         await session.close();
         return null;
       }
+      await assertDirect(session, options.open);
+      const server = await readServer(session);
       await session.query(REVOKE_SQL, [SLOTS]);
       const [entered] = await session.query(ENTER_SQL, [SLOTS, options.journal.id, options.journal.at]);
       const epoch = String(entered?.[0]);
@@ -95,8 +111,9 @@ export class Rights {
         journalAt: String(journalAt),
       }));
       await session.listen('tailrace', options.onWake);
+      await assertSameBackEnd(session);
       session.lost.throwIfAborted();
-      return new Rights(options, session, table, epoch, predecessors);
+      return new Rights(options, session, table, { epoch, predecessors, server });
     } catch (error) {
       await session.close();
       throw error;
@@ -113,7 +130,7 @@ export class Rights {
     return !this.#session.lost.aborted && this.#again === null && !this.revoked.aborted;
   }
 
-  /** Aborts when another process has taken over. */
+  /** Aborts when another process has taken over, or when locks do not hold any more; the reason says which. */
   get revoked(): AbortSignal {
     return this.#revoked.signal;
   }
@@ -132,8 +149,12 @@ export class Rights {
     return this.#session;
   }
 
-  /** Reads the catalog again. @returns true when the table's shape has changed. */
+  /** Reads the catalog again, and makes sure that the locks are ours. @returns true when the table's shape has changed. */
   async refreshTable(session: Session): Promise<boolean> {
+    await assertSameBackEnd(session).catch((error) => {
+      if (endsTenure(error)) this.#revoked.abort(error);
+      throw error;
+    });
     const table = await readQueueTable(session, QUEUE_TABLE, this.#options.markProcessed());
     if (table.revision === this.#table.revision) return false;
     this.#table = table;
@@ -181,6 +202,8 @@ export class Rights {
         const session = await open();
         try {
           await assertWritable(session);
+          await assertStillDirect(session, open);
+          if (!isSameServer(await readServer(session), this.server)) throw serverChanged();
           const [ours] = await session.query(STILL_OURS_SQL, [this.epoch]);
           if (ours?.[0] !== 't')
             throw new TailraceError('REVOKED', 'another tailrace process has taken over this queue', {
@@ -203,7 +226,7 @@ export class Rights {
           throw error;
         }
       } catch (error) {
-        if (error instanceof TailraceError && error.code === 'REVOKED') return this.#revoked.abort(error);
+        if (endsTenure(error)) return this.#revoked.abort(error);
         warn({ error: messageOf(error) }, 'cannot get back to PostgreSQL; trying again every second');
       }
       await delay(TRY_AGAIN_MS * (0.2 + 0.8 * Math.random()), this.revoked);
@@ -217,6 +240,11 @@ async function lockSlots(session: Session, table: QueueTable): Promise<boolean> 
   await session.query('SELECT pg_advisory_unlock_all()');
   return false;
 }
+
+const serverChanged = (): TailraceError =>
+  new TailraceError('SERVER_CHANGED', 'another PostgreSQL server answers now; starting afresh with what it knows', {
+    exitCode: EXIT.tryAgain,
+  });
 
 /** A standby server, or one set read-only, must be noticed before anything is logged (FAULTS B4). */
 async function assertWritable(session: Session): Promise<void> {

@@ -14,16 +14,19 @@ const CONNECT_TIMEOUT_MS = 10_000;
 
 /**
  * Just-in-time compilation costs 100 ms a statement here and parallel workers gain nothing; COMMIT must mean that it
- * survives a crash, whatever the server's default; a peer that is gone without a word must lose its locks in seconds.
+ * survives a crash, whatever the server's default; a peer that is gone without a word must lose its locks in seconds; a
+ * statement that waited for a lock must see what was committed meanwhile (a revoked epoch), not fail with 40001.
  * A database that does not look at its bytes (SQL_ASCII) would refuse to send a page with one row in it that is no UTF-8:
  * it is asked for the bytes as they are, and what is no UTF-8 becomes U+FFFD here.
  */
 const SESSION_SETTINGS = `
+  SET default_transaction_isolation = 'read committed';
   SET jit = off; SET max_parallel_workers_per_gather = 0; SET synchronous_commit = on; SET TimeZone = 'UTC';
   SET statement_timeout = '30s'; SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '60s';
   SET tcp_keepalives_idle = 2; SET tcp_keepalives_interval = 1; SET tcp_keepalives_count = 3; SET tcp_user_timeout = 5000;
   SET datestyle = 'ISO'; SET extra_float_digits = 1; SET bytea_output = 'hex'; SET client_min_messages = warning;
-  SELECT set_config('client_encoding', 'SQL_ASCII', false) WHERE current_setting('server_encoding') = 'SQL_ASCII'`;
+  SELECT set_config('client_encoding', 'SQL_ASCII', false) WHERE current_setting('server_encoding') = 'SQL_ASCII';
+  SELECT pg_backend_pid()`;
 
 /** Every value as PostgreSQL's text: nothing is parsed that is only passed on, and no digit of a bigint is lost. */
 const RAW_TEXT = { getTypeParser: () => (value: string) => value } as unknown as pg.CustomTypesConfig;
@@ -35,15 +38,20 @@ export interface SessionOptions {
   readonly database: string | undefined;
   /** Shown in pg_stat_activity. */
   readonly applicationName: string;
+  /** How long a query may go without an answer before the connection is given up; default 60,000. */
+  readonly queryDeadlineMs?: number;
 }
 
 export class Session {
   readonly #client: pg.Client;
+  readonly #queryDeadlineMs: number;
   readonly #lost = new AbortController();
   #turn: Promise<void> = Promise.resolve();
+  #backEnd = '';
 
-  private constructor(client: pg.Client) {
+  private constructor(client: pg.Client, queryDeadlineMs = QUERY_DEADLINE_MS) {
     this.#client = client;
+    this.#queryDeadlineMs = queryDeadlineMs;
     client.on('error', (error) => this.#lose(error));
     client.on('end', () => this.#lose(new Error('the connection was closed')));
   }
@@ -67,9 +75,11 @@ export class Session {
     } catch (error) {
       throw unavailable(error);
     }
-    const session = new Session(client);
+    const session = new Session(client, options.queryDeadlineMs);
     try {
-      await client.query(SESSION_SETTINGS);
+      const results = await session.#inTurn(() => client.query({ text: SESSION_SETTINGS, rowMode: 'array' }));
+      // Several statements in one text have several results, which pg's types do not know.
+      session.#backEnd = String(([] as pg.QueryArrayResult[]).concat(results).at(-1)?.rows[0]?.[0]);
     } catch (error) {
       await session.close();
       throw unavailable(error);
@@ -80,6 +90,17 @@ export class Session {
   /** Aborts, with the error as its reason, when the connection is gone for whatever cause. */
   get lost(): AbortSignal {
     return this.#lost.signal;
+  }
+
+  /** The server process that the session settings were made in, and that every statement must reach. */
+  get backEnd(): string {
+    return this.#backEnd;
+  }
+
+  /** The server process that was announced when the connection was made; a pooler announces another one. */
+  get announcedBackEnd(): string {
+    const { processID } = this.#client as unknown as { processID: number | null };
+    return String(processID);
   }
 
   /**
@@ -156,8 +177,8 @@ export class Session {
     return new Promise((resolve, reject) => {
       this.lost.throwIfAborted();
       const deadline = setTimeout(
-        () => this.#lose(new Error(`no answer within ${QUERY_DEADLINE_MS / 1000} s`)),
-        QUERY_DEADLINE_MS,
+        () => this.#lose(new Error(`no answer within ${this.#queryDeadlineMs / 1000} s`)),
+        this.#queryDeadlineMs,
       );
       const end = (): void => {
         clearTimeout(deadline);

@@ -11,6 +11,7 @@ import { codeOf, EXIT, messageOf, TailraceError } from '../lib/errors.ts';
 import { createThrottle, type Logger } from '../lib/logger.ts';
 import { type Bits, type Changes, changesOf, compose } from './changes.ts';
 import type { InFlight } from './in-flight.ts';
+import { endsTenure } from './rights.ts';
 import { isConnectionLoss, numbers, type Session } from './session.ts';
 import {
   CLEAR_BITS_SQL,
@@ -85,17 +86,20 @@ export class Settler extends Writable {
     if (performance.now() - this.#tidiedMs > TIDY_INTERVAL_MS) await this.#tidy();
   }
 
-  /** @throws {TailraceError} `REVOKED` when another process has taken over; nothing was settled then. */
+  /**
+   * @throws {TailraceError} `REVOKED` when another process has taken over, `SERVER_CHANGED` when PostgreSQL has forgotten
+   * what was settled before; nothing was settled then.
+   */
   async #settle(settlement: Settlement): Promise<void> {
     this.#seq += 1n;
     const seq = this.#seq.toString();
     const began = performance.now();
     for (let waitMs = RETRY_MS.first; ; waitMs = Math.min(waitMs * 2, RETRY_MS.most)) {
       try {
-        if (!this.#session || this.#session.lost.aborted) this.#session = await this.#options.open();
+        if (!this.#session || this.#session.lost.aborted) this.#session = await this.#open();
         return await this.#commit(this.#session, seq, settlement);
       } catch (error) {
-        if (codeOf(error) === 'REVOKED') throw error;
+        if (endsTenure(error)) throw error;
         if (isConnectionLoss(error)) await this.#session?.close();
         this.#warn(
           { error: messageOf(error), code: codeOf(error), events: settlement.items.length },
@@ -107,6 +111,24 @@ export class Settler extends Writable {
         if (this.#options.signal.aborted) throw error;
       }
     }
+  }
+
+  /** A server that came back from a copy of itself, or from an unsynced disk, may not know the last settlements. */
+  async #open(): Promise<Session> {
+    const session = await this.#options.open();
+    const committed = this.#seq - 1n;
+    if (committed === 0n) return session;
+    const [state] = await session.query(FENCE_STATE_SQL, [this.#options.epoch]).catch(async (error) => {
+      await session.close();
+      throw error;
+    });
+    if (!state || BigInt(state[1] ?? 0) >= committed) return session;
+    await session.close();
+    throw new TailraceError(
+      'SERVER_CHANGED',
+      `PostgreSQL has gone back in time: it knows settlement ${state[1]} of this process as the last one, and had confirmed ${committed}; starting afresh with what it knows`,
+      { exitCode: EXIT.tryAgain },
+    );
   }
 
   async #commit(session: Session, seq: string, { items, onDelivered }: Settlement): Promise<void> {

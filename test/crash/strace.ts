@@ -24,7 +24,14 @@ export function pathsOf(log: string, folder: string): Readonly<Record<FileClass,
   return {
     log: [log],
     journal: numbers.map((number) => join(state, `journal-${number}`)),
-    state: [state, join(state, 'id'), join(state, 'id.new'), join(state, 'lock')],
+    state: [
+      state,
+      join(state, 'id'),
+      join(state, 'id.new'),
+      join(state, 'lock'),
+      join(state, 'server'),
+      join(state, 'server.new'),
+    ],
     directory: [folder],
   };
 }

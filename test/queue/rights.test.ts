@@ -89,13 +89,13 @@ test('one who was replaced while it was away is told so and takes nothing back',
   const gate = new Promise<void>((resolve) => {
     away = resolve;
   });
-  let opened = 0;
+  let isGone = false;
   const open = async (): Promise<Session> => {
-    opened += 1;
-    if (opened > 1) await gate;
+    if (isGone) await gate;
     return queue.open();
   };
   const rights = await acquireRights(queue, { open });
+  isGone = true;
   await killHolder(queue);
   await waitFor(() => !rights.held);
   const other = await acquireRights(queue, optionsOf(queue));
@@ -112,19 +112,22 @@ test('given back while it reconnects, it keeps no connection and no lock', async
   const gate = new Promise<void>((resolve) => {
     reconnect = resolve;
   });
+  let isGone = false;
   const open = async (): Promise<Session> => {
-    if (sessions.length > 0) await gate;
+    if (isGone) await gate;
     const session = await queue.open();
     sessions.push(session);
     return session;
   };
   const rights = await acquireRights(queue, { open });
+  isGone = true;
   await killHolder(queue);
   await waitFor(() => !rights.held);
   const released = rights.release(false);
   reconnect();
   await released;
-  expect(sessions.map(({ lost }) => lost.aborted)).toEqual([true, true]);
+  expect(sessions.length).toBeGreaterThan(1);
+  expect(sessions.filter(({ lost }) => !lost.aborted)).toEqual([]);
   await acquireRights(queue, optionsOf(queue));
 });
 
