@@ -95,7 +95,7 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
   const due = new Due({ rights, inFlight, settle, dueBefore, signal: feeding });
 
   /** PostgreSQL is waited for, as everywhere; a log file that cannot be opened is the stage's own business. */
-  const stillOpen = async (ids: readonly string[]): Promise<ReadonlySet<string>> => {
+  const stillOpen: JournalOptions['stillOpen'] = async (ids) => {
     for (;;) {
       const session = await rights.session(feeding);
       try {

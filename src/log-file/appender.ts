@@ -14,7 +14,8 @@ import type { Logger } from '../lib/logger.ts';
 import type { LineClock } from './clock.ts';
 import { LogFileHandle, type LogFileSystem } from './handle.ts';
 import type { IntentWriter, LogPlace } from './journal/intent.ts';
-import { findLines, splitLines } from './journal/search.ts';
+import { splitLines } from './journal/scan-lines.ts';
+import { findLines } from './journal/search.ts';
 
 const NEWLINE = 0x0a;
 

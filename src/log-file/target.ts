@@ -9,7 +9,7 @@ import type { LineClock } from './clock.ts';
 import { createFileName, type FileName } from './file-name.ts';
 import type { LogFileSystem } from './handle.ts';
 import { Journal } from './journal/journal.ts';
-import type { KnownLines } from './journal/known-lines.ts';
+import type { Ids, KnownLines } from './journal/known-lines.ts';
 import type { LoadedIntent } from './journal/load.ts';
 import { readLogTail } from './journal/log-tail.ts';
 import { recover } from './journal/recover.ts';
@@ -29,7 +29,7 @@ export interface JournalOptions {
   /** A process before us crashed, and its journal is not to be found. */
   readonly lost: boolean;
   /** Which of the events are still in the queue and not settled. */
-  readonly stillOpen: (ids: readonly string[]) => Promise<ReadonlySet<string>>;
+  readonly stillOpen: (ids: readonly string[]) => Promise<Ids>;
 }
 
 export interface TargetOptions {
@@ -125,7 +125,7 @@ async function openJournal(
 
 async function bringIn(
   intents: readonly LoadedIntent[],
-  unsettled: ReadonlySet<string>,
+  unsettled: Ids,
   { file }: JournalPlace,
   journal: Journal,
   { clock, log, fs }: TargetOptions,

@@ -10,7 +10,7 @@ import { messageOf } from '../../lib/errors.ts';
 import { IdSet } from '../../lib/id-set.ts';
 import type { Logger } from '../../lib/logger.ts';
 import type { Intent, IntentWriter, LogPlace } from './intent.ts';
-import type { KnownLines } from './known-lines.ts';
+import type { Ids, KnownLines } from './known-lines.ts';
 import { type LoadedIntent, type LoadedJournal, loadJournal } from './load.ts';
 import { encodeRecord, intentMeta, placedMeta } from './record.ts';
 import { retireSegment, SEGMENT_BYTES, Segment } from './segment.ts';
@@ -114,7 +114,7 @@ export class Journal implements IntentWriter, KnownLines {
   }
 
   /** Of intents that were never noted as settled: those ids that are in the queue and unsettled keep their segments here. */
-  keepOpen(intents: readonly LoadedIntent[], unsettled: ReadonlySet<string>): void {
+  keepOpen(intents: readonly LoadedIntent[], unsettled: Ids): void {
     for (const { seq, segment, ids } of intents) {
       const facts = this.#segments.find(({ number }) => number === segment);
       const open = ids.filter((id) => unsettled.has(id));
