@@ -18,9 +18,20 @@ export interface LoadedIntent {
   settled: boolean;
   /** A later intent has what was missing of it. */
   replaced: boolean;
-  /** Reads its bytes from the segment. */
-  readonly read: () => Promise<Buffer>;
+  /**
+   * Reads its bytes from the segment.
+   *
+   * @param scratch read into, if given: then they are valid until the next use of it.
+   */
+  readonly read: (scratch?: Scratch) => Promise<Buffer>;
 }
+
+/** Memory for one intent after the other: a journal may hold hundreds of megabytes of them. */
+export interface Scratch {
+  bytes: Buffer;
+}
+
+export const createScratch = (): Scratch => ({ bytes: Buffer.alloc(0) });
 
 export interface LoadedJournal {
   /** Ascending. */
@@ -79,8 +90,15 @@ async function readInto(buffer: Buffer, path: string): Promise<Buffer> {
 }
 
 /** Reads the lines of one intent, checked by its checksum. */
-async function readBody(path: string, at: number, end: number, bodyAt: number, seed: number): Promise<Buffer> {
-  const bytes = Buffer.allocUnsafeSlow(end - at);
+async function readBody(
+  path: string,
+  { at, bodyAt, bodyLength }: { readonly at: number; readonly bodyAt: number; readonly bodyLength: number },
+  seed: number,
+  scratch: Scratch = createScratch(),
+): Promise<Buffer> {
+  const wanted = bodyAt + bodyLength - at;
+  if (scratch.bytes.length < wanted) scratch.bytes = Buffer.allocUnsafeSlow(wanted);
+  const bytes = scratch.bytes.subarray(0, wanted);
   const file = await open(path);
   try {
     for (let length = 0, read = -1; length < bytes.length && read !== 0; length += read) {
@@ -126,7 +144,7 @@ function take(
         from: 0,
         settled: false,
         replaced: false,
-        read: () => readBody(path, at, bodyAt + bodyLength, bodyAt, seed),
+        read: (scratch) => readBody(path, { at, bodyAt, bodyLength }, seed, scratch),
       });
       return;
     }

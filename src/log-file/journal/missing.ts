@@ -7,7 +7,7 @@ import { dirname } from 'node:path';
 import type { Logger } from '../../lib/logger.ts';
 import type { Ids } from './known-lines.ts';
 import { LineSet } from './line-set.ts';
-import type { LoadedIntent } from './load.ts';
+import { createScratch, type LoadedIntent, type Scratch } from './load.ts';
 import { compare, isFileOf, openUnlessForeign } from './place.ts';
 import { splitLines } from './scan-lines.ts';
 import { findInFiles, regularFiles } from './search.ts';
@@ -34,12 +34,13 @@ export interface FindOptions {
 /** Looks for the lines of intents whose file is not the one at its path. @returns what is missing, in their order. */
 export async function findMissing(away: readonly LoadedIntent[], options: FindOptions): Promise<Missing[]> {
   const lost: LoadedIntent[] = [];
+  const scratch = createScratch();
   const missing: Missing[] = [];
   for (const intent of away.filter(({ ids }) => ids.some((id) => options.unsettled.has(id)))) {
-    const safe = await safeInMovedFile(intent, options.log);
+    const safe = await safeInMovedFile(intent, scratch, options.log);
     if (safe === null) lost.push(intent);
     else if (safe < Number.POSITIVE_INFINITY) {
-      const lines = (await linesOf(intent, options.unsettled)).filter(({ end }) => end > safe);
+      const lines = (await linesOf(intent, scratch, options.unsettled)).filter(({ end }) => end > safe);
       missing.push({ intent, lines: lines.map(({ at }) => at) });
     }
   }
@@ -54,14 +55,14 @@ export async function findMissing(away: readonly LoadedIntent[], options: FindOp
  *
  * @returns infinity for all of it, null when there is no such file.
  */
-async function safeInMovedFile(intent: LoadedIntent, log: Logger): Promise<number | null> {
+async function safeInMovedFile(intent: LoadedIntent, scratch: Scratch, log: Logger): Promise<number | null> {
   for (const { path, inode } of await regularFiles(dirname(intent.place.path))) {
     if (inode !== intent.place.inode || path === intent.place.path) continue;
     const file = await openUnlessForeign(path, constants.O_RDONLY);
     if (file === null) continue;
     try {
       if (!(await isFileOf(file, intent))) continue;
-      const bytes = (await intent.read()).subarray(intent.from);
+      const bytes = (await intent.read(scratch)).subarray(intent.from);
       const { equal, size } = await compare(file, bytes, intent.place.offset);
       if (equal < bytes.length && intent.place.offset + equal < size) continue;
       await file.datasync();
@@ -89,8 +90,9 @@ async function search(
 ): Promise<Missing[]> {
   const wanted = new LineSet(intents.reduce((sum, { ids }) => sum + ids.length, 0));
   const lines: number[][] = [];
+  const scratch = createScratch();
   for (const intent of intents) {
-    const some = await linesOf(intent, unsettled);
+    const some = await linesOf(intent, scratch, unsettled);
     for (const { bytes } of some) wanted.add(bytes);
     lines.push(some.map(({ at }) => at));
   }
@@ -116,9 +118,9 @@ async function search(
 }
 
 /** The lines of an intent that were to go to its last place, of events that are not settled. */
-async function linesOf(intent: LoadedIntent, unsettled: Ids): Promise<readonly Line[]> {
+async function linesOf(intent: LoadedIntent, scratch: Scratch, unsettled: Ids): Promise<readonly Line[]> {
   let end = 0;
-  return splitLines(await intent.read()).flatMap((bytes, at) => {
+  return splitLines(await intent.read(scratch)).flatMap((bytes, at) => {
     end += bytes.length;
     return end <= intent.from || !unsettled.has(intent.ids[at] ?? '') ? [] : [{ at, bytes, end }];
   });

@@ -16,7 +16,7 @@ import type { Logger } from '../../lib/logger.ts';
 import type { Lines } from '../appender.ts';
 import { syncDirectory } from '../directory.ts';
 import type { Ids } from './known-lines.ts';
-import type { LoadedIntent } from './load.ts';
+import { createScratch, type LoadedIntent, type Scratch } from './load.ts';
 import { findMissing, groupBy, type Missing } from './missing.ts';
 import { compare, isFileOf, openUnlessForeign } from './place.ts';
 import { splitLines } from './scan-lines.ts';
@@ -37,7 +37,8 @@ export async function recover(intents: readonly LoadedIntent[], options: Recover
   for (const [path, some] of groupBy(intents, ({ place }) => place.path))
     away.push(...(await redoInPlace(path, some, options)));
   const missing = await findMissing(away, options);
-  for (const each of missing) await append(each, options);
+  const scratch = createScratch();
+  for (const each of missing) await append(each, scratch, options);
   options.log.info(
     { lines: count(intents, ({ ids }) => ids), written_again: count(missing, ({ lines }) => lines) },
     'journal recovered: every line of it is in the log file',
@@ -58,8 +59,9 @@ async function redoInPlace(
   if (file === null) return intents;
   try {
     const away: LoadedIntent[] = [];
+    const scratch = createScratch();
     // In order: where one ends the next begins.
-    for (const intent of intents) if (!(await redo(file, intent, options))) away.push(intent);
+    for (const intent of intents) if (!(await redo(file, intent, scratch, options))) away.push(intent);
     await file.datasync();
     await syncDirectory(dirname(path));
     const { ino } = await file.stat({ bigint: true });
@@ -74,10 +76,15 @@ async function redoInPlace(
  * Writes the bytes at their place, unless it holds anything else. Also bytes that are there: after a failed sync the
  * kernel shows what the disk may not have.
  */
-async function redo(file: FileHandle, intent: LoadedIntent, { unsettled }: RecoveryOptions): Promise<boolean> {
+async function redo(
+  file: FileHandle,
+  intent: LoadedIntent,
+  scratch: Scratch,
+  { unsettled }: RecoveryOptions,
+): Promise<boolean> {
   if (!(await isFileOf(file, intent))) return false;
   const { path, offset } = intent.place;
-  const bytes = (await intent.read()).subarray(intent.from);
+  const bytes = (await intent.read(scratch)).subarray(intent.from);
   const { equal, size } = await compare(file, bytes, offset);
   if (equal < bytes.length && offset + equal < size) return false;
   if (equal === 0 && !intent.ids.some((id) => unsettled.has(id))) return true;
@@ -91,9 +98,9 @@ async function redo(file: FileHandle, intent: LoadedIntent, { unsettled }: Recov
   return true;
 }
 
-async function append({ intent, lines }: Missing, options: RecoveryOptions): Promise<void> {
+async function append({ intent, lines }: Missing, scratch: Scratch, options: RecoveryOptions): Promise<void> {
   if (lines.length === 0) return;
-  const all = splitLines(await intent.read());
+  const all = splitLines(await intent.read(scratch));
   await options.append({
     path: intent.place.path,
     bytes: Buffer.concat(lines.map((at) => all[at] ?? Buffer.alloc(0))),
