@@ -56,8 +56,8 @@ export interface PipelineOptions {
   readonly nudge: Nudge;
   /** Handle all that is due now, then end. */
   readonly once: boolean;
-  /** Everything is settled and another log file comes next: take its lock. */
-  readonly onSwitch: (to: LogFileConfig | null) => Promise<void>;
+  /** Everything is settled and another log file comes next: take its lock, then have its journal take over. */
+  readonly onSwitch: (to: LogFileConfig | null, takeOver: () => Promise<void>) => Promise<void>;
   readonly onSettled: (items: readonly Settled[]) => void;
   /** The journal beside the log file, and what was left unfinished in others. */
   readonly journal: Omit<JournalOptions, 'stillOpen'>;
@@ -151,13 +151,13 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
       if (once) broken.abort(error);
     },
     onLines: options.onLines,
-    beforeSwitch: async (_from, to) => {
+    beforeSwitch: async (_from, to, takeOver) => {
       while (logFile.readableLength > 0 || !router.quiet || router.readableLength > 0 || settler.writableLength > 0) {
         // Not only waited out: after its signal a delay is no pause at all.
         over.throwIfAborted();
         await delay(QUIET_CHECK_MS, over);
       }
-      await options.onSwitch(to);
+      await options.onSwitch(to, takeOver);
     },
   });
   options.onLogFile(logFile);

@@ -159,6 +159,7 @@ export class Appender {
         'log file was deleted while it was written; its last lines are written again',
       );
     }
+    if (progress.intent) this.#options.journal?.appended(progress.intent.seq);
     this.#progress = null;
   }
 

@@ -11,7 +11,7 @@ import { createLineClock } from './clock.ts';
 import type { LogFileSystem } from './handle.ts';
 import { createRenderer } from './rendering.ts';
 import { createRetry } from './retry.ts';
-import { type JournalOptions, openTarget, type Target } from './target.ts';
+import { type JournalOptions, openTarget, type Target, type TargetOptions } from './target.ts';
 import { setLogged, withoutLine } from './without-line.ts';
 
 /** Batches that wait before the file, and after it for the router (QUEUE A4: three in the stage with the one in hand). */
@@ -25,9 +25,15 @@ export interface LogFileStageOptions {
   readonly signal?: AbortSignal | undefined;
   /**
    * Called between two batches before another log file is used: everything that was passed on is to be settled, and
-   * the new file's local lock taken, when it resolves. A rejection ends the stage, whose end waits for it.
+   * the new file's local lock taken, when it calls `takeOver`, after which the new journal knows what the old one does
+   * of events that are not settled. When it resolves the new file is used. A rejection ends the stage, whose end waits
+   * for it.
    */
-  readonly beforeSwitch: (from: LogFileConfig | null, to: LogFileConfig | null) => Promise<void>;
+  readonly beforeSwitch: (
+    from: LogFileConfig | null,
+    to: LogFileConfig | null,
+    takeOver: () => Promise<void>,
+  ) => Promise<void>;
   readonly onDegraded?: ((state: { readonly error: TailraceError }) => void) | undefined;
   readonly onRecovered?: (() => void) | undefined;
   /** So many new lines are on disk. */
@@ -86,9 +92,12 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
     look();
   };
 
+  const targetOptions: TargetOptions = { clock, log, journal: options.journal, fs: options.fs, onStir };
+
   /** Makes sure that the file a line would go to now is open and in place. */
   const ready = async (file: LogFileConfig): Promise<{ readonly current: Target; readonly path: string }> => {
-    target ??= await openTarget(file, { clock, log, journal: options.journal, fs: options.fs, onStir });
+    target ??= await openTarget(file, targetOptions);
+    await target.keep();
     const { path } = await target.appender.ready(target.name.at(clock.peek()));
     return { current: target, path };
   };
@@ -117,8 +126,19 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
       if (to !== null) target?.appender.configure(to);
       return;
     }
-    await options.beforeSwitch(from, to);
+    let next: Target | null = null;
+    try {
+      await options.beforeSwitch(from, to, async () => {
+        if (to === null) return;
+        const before = target?.known;
+        next ??= await retry.persist(() => openTarget(to, { ...targetOptions, before }));
+      });
+    } catch (error) {
+      await (next as Target | null)?.close();
+      throw error;
+    }
     await leave();
+    target = next;
   };
 
   const render = (events: readonly BatchEvent[], path: string, firstUs: number, expand: readonly string[]): Lines => ({
@@ -171,7 +191,9 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
     const { logFile: file, expandJsonColumns } = batch.regime.config;
     await follow(file);
     if (prepared !== null && target !== null) {
-      await append(target.appender, prepared, onWritten);
+      const { appender, keep } = target;
+      await retry.persist(keep);
+      await append(appender, prepared, onWritten);
       for (const item of batch.events) setLogged(item);
     } else if (file !== null) {
       // Also for a batch without a new line: nothing is delivered while the file cannot be written.

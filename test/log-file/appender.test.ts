@@ -37,6 +37,7 @@ function createRecorder(path: string) {
       told.push({ seq, place, from });
       sizes.push((await stat(path)).size);
     },
+    appended: () => undefined,
   };
   return { journal, told, sizes };
 }

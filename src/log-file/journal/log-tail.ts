@@ -12,7 +12,7 @@ const READ_BYTES = 256 * 1024 * 1024;
 const EVENT_ID = /"event_id":(-?\d+)[,}]/;
 
 /** @param filename the log file's configured path, without a date. */
-export async function readLogTail(filename: string): Promise<KnownLines> {
+export async function readLogTail(filename: string): Promise<KnownLines & { readonly lines: number }> {
   const paths = await newestFiles(filename);
   const ids = new IdSet();
   for (const path of paths) {
@@ -23,6 +23,7 @@ export async function readLogTail(filename: string): Promise<KnownLines> {
     });
   }
   return {
+    lines: ids.size,
     knows: (id) => ids.has(id),
     async linesOf(wanted) {
       const lines = new Map<string, string[]>();

@@ -120,6 +120,8 @@ export const journalOptions = (scene: Scene, queue: readonly number[], more: Par
   of: () => ({ directory: scene.directory, id: JOURNAL_ID }),
   inherited: [],
   lost: false,
+  crashed: false,
+  keep: async () => 'in place' as const,
   stillOpen: async (ids: readonly string[]) => new Set(ids.filter((id) => queue.includes(Number(id)))),
   ...more,
 });
