@@ -13,6 +13,8 @@ import type { Ids, KnownLines } from './journal/known-lines.ts';
 import type { LoadedIntent } from './journal/load.ts';
 import { readLogTail } from './journal/log-tail.ts';
 import { recover } from './journal/recover.ts';
+import type { LateLines } from './late-lines.ts';
+import type { Lines } from './progress.ts';
 import { watchForRotation } from './rotation.ts';
 import type { FolderState } from './state-folder.ts';
 
@@ -176,9 +178,24 @@ async function bringIn(
   const appender = new Appender({ file, clock, log, journal, fs });
   try {
     const begun = intents.filter(({ logged }) => !logged);
-    await recover(begun, { unsettled, append: (lines) => appender.append(lines), log });
+    const append = async (lines: Lines): Promise<void> => {
+      for (const late of await appender.append(lines)) {
+        const missing = await late.missing();
+        await appender.accept(late);
+        if (missing.length > 0) await append(linesAgain(late, lines.path, missing));
+      }
+    };
+    await recover(begun, { unsettled, append, log });
     for (const { lastTimeUs } of intents) clock.startAfter(lastTimeUs);
   } finally {
     await appender.close();
   }
 }
+
+const linesAgain = ({ lines, ids, lastTimeUs, seq }: LateLines, path: string, missing: readonly number[]): Lines => ({
+  path,
+  bytes: Buffer.concat(missing.map((at) => lines[at] ?? Buffer.alloc(0))),
+  ids: missing.map((at) => ids[at] ?? ''),
+  lastTimeUs,
+  ...(seq === null ? {} : { replaces: seq }),
+});

@@ -71,8 +71,9 @@ export async function loadJournal(
     } finally {
       if (!files) await file.close();
     }
-    const source = { segment: number, path, file: files && file, seed: seedOf(buffer) };
-    const end = decodeHeader(buffer) === null ? 'damaged' : takeAll(intents, buffer, source);
+    const isOurs = decodeHeader(buffer) !== null;
+    const source = { segment: number, path, file: files && file, seed: isOurs ? seedOf(buffer) : 0 };
+    const end = isOurs ? takeAll(intents, buffer, source) : 'damaged';
     // A segment is made in its full size, and with the number that follows the last one's.
     const before = segments[at - 1];
     const removed = only === undefined && before !== undefined && before !== number - 1;

@@ -13,8 +13,9 @@ import { constants } from 'node:fs';
 import { type FileHandle, lstat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Logger } from '../../lib/logger.ts';
-import type { Lines } from '../appender.ts';
 import { syncDirectory } from '../directory.ts';
+import { stands } from '../late-lines.ts';
+import type { Lines } from '../progress.ts';
 import type { Ids } from './known-lines.ts';
 import { createScratch, type LoadedIntent, type Scratch } from './load.ts';
 import { findMissing, groupBy, type Missing } from './missing.ts';
@@ -66,7 +67,11 @@ async function redoInPlace(
     await syncDirectory(dirname(path));
     const { ino } = await file.stat({ bigint: true });
     const now = await lstat(path, { bigint: true }).catch(() => null);
-    return now?.ino === ino ? away : intents; // moved or deleted meanwhile: looked for there
+    if (now?.ino === ino) return away;
+    // Moved or deleted meanwhile: looked for there, once a compressing has had its time.
+    const links = async (): Promise<number> => Number((await file.stat({ bigint: true })).nlink);
+    await stands(links, performance.now());
+    return intents;
   } finally {
     await file.close();
   }
