@@ -10,7 +10,8 @@ import type { FileHandle } from 'node:fs/promises';
 import type { Logger } from '../../lib/logger.ts';
 import type { Intent, IntentWriter, LogPlace } from './intent.ts';
 import type { Ids, KnownLines } from './known-lines.ts';
-import { createScratch, type LoadedIntent, type LoadedJournal, loadJournal, readIntent, type Scratch } from './load.ts';
+import { createScratch, type LoadedIntent, type LoadedJournal, loadJournal, readIntent } from './load.ts';
+import { type OpenIntent, OpenIntents } from './open-intents.ts';
 import { encodeRecord, intentMeta, placedMeta } from './record.ts';
 import { splitLines } from './scan-lines.ts';
 import type { Segment } from './segment.ts';
@@ -22,29 +23,12 @@ const ID_BYTES = 24;
 /** A number in the note of settled intents. */
 const SEQ_BYTES = 16;
 
-/** An intent of which something is not settled. */
-interface OpenIntent {
-  readonly seq: number;
-  readonly ids: readonly string[];
-  readonly lastTimeUs: number;
-  /** Where the bytes from index `from` on go. */
-  place: LogPlace;
-  from: number;
-  /** All its lines are on disk in a log file. */
-  logged: boolean;
-  facts: SegmentFacts;
-  read: (scratch?: Scratch) => Promise<Buffer>;
-  /** Ids that are not settled. */
-  left: number;
-}
-
 export class Journal implements IntentWriter, KnownLines {
   readonly directory: string;
   /** `damaged`: what stood in a part of it is not known. `unsure`: its last record is not whole. */
   readonly condition: 'whole' | 'unsure' | 'empty' | 'damaged';
   readonly #segments: Segments;
-  readonly #openIds = new Map<string, OpenIntent>();
-  readonly #open = new Map<number, OpenIntent>();
+  readonly #open = new OpenIntents((seq) => this.#settledSeqs.push(seq));
   #seq: number;
   #highestId = '';
   #settledSeqs: number[] = [];
@@ -99,9 +83,9 @@ export class Journal implements IntentWriter, KnownLines {
         }
       };
       // After a crash all of them are open, and a segment is not read as a whole for each batch that comes back.
-      for (const intent of new Set([...ids].flatMap((id) => this.#openIds.get(id) ?? []))) await takeFrom(intent);
+      for (const intent of new Set([...ids].flatMap((id) => this.#open.of(id) ?? []))) await takeFrom(intent);
       const isElsewhere = (facts: SegmentFacts, id: string): boolean =>
-        facts.ids.has(id) && this.#openIds.get(id)?.facts !== facts;
+        facts.ids.has(id) && this.#open.of(id)?.facts !== facts;
       const holders = this.#segments.all.filter((facts) => [...ids].some((id) => isElsewhere(facts, id)));
       const { intents } = await loadJournal(
         this.directory,
@@ -118,22 +102,23 @@ export class Journal implements IntentWriter, KnownLines {
     for (const { seq, segment, ids, lastTimeUs, place, from, logged, read } of intents) {
       const open = ids.filter((id) => unsettled.has(id));
       const facts = this.#segments.factsOf(segment);
-      this.#register({ seq, ids, lastTimeUs, place, from, logged, facts, read, left: 0 }, open);
+      this.#open.add({ seq, ids, lastTimeUs, place, from, logged, facts, read, left: 0 }, open);
     }
   }
 
   /** What was there at the opening has been brought in. */
   recovered(): void {
-    for (const intent of this.#open.values()) intent.logged = true;
+    for (const intent of this.#open.inOrder()) intent.logged = true;
   }
 
   intend(intent: Intent): Promise<number> {
     return this.#inTurn(async () => {
-      const { ids, lastTimeUs, place, logged } = intent;
+      const { ids, lastTimeUs, place, replaces } = intent;
+      const logged = intent.logged === true;
       const seq = this.#seq + 1;
       const written = await this.#write(seq, intent, intent.bytes);
       this.#seq = seq;
-      this.#register({ seq, ids, lastTimeUs, place, from: 0, logged: logged === true, ...written, left: 0 }, ids);
+      this.#open.add({ seq, ids, lastTimeUs, replaces, place, from: 0, logged, ...written, left: 0 }, ids);
       this.#segments.prepare();
       return seq;
     });
@@ -154,12 +139,12 @@ export class Journal implements IntentWriter, KnownLines {
   }
 
   get unsettled(): number {
-    return this.#openIds.size;
+    return this.#open.ids;
   }
 
   /** Committed in PostgreSQL: noted with the next intent, since a restart only looks once more at what was not noted. */
   settled(ids: Iterable<string>): void {
-    for (const id of ids) this.#settle(id);
+    for (const id of ids) this.#open.settle(id);
     this.#segments.drop((work) => void this.#inTurn(work));
   }
 
@@ -176,16 +161,14 @@ export class Journal implements IntentWriter, KnownLines {
       const before = await this.#segments.startAnew();
       const scratch = createScratch();
       await this.#segmentWith(META_BYTES); // also without an intent: a journal that is not there means something
-      for (const intent of this.#openInOrder()) {
+      for (const intent of this.#open.inOrder()) {
         const { seq, place, from } = intent;
         const bytes = await intent.read(scratch);
         const written = await this.#write(seq, { ...intent, logged: intent.logged || undefined }, bytes);
         const segment = await this.#segmentWith(META_BYTES);
         if (from > 0)
           await this.#append(segment, [encodeRecord('placed', placedMeta(seq, place, from), null, segment.seed)]);
-        intent.facts.open -= 1;
-        Object.assign(intent, written);
-        intent.facts.open += 1;
+        this.#open.move(intent, written);
       }
       await this.#segments.giveAway(before);
       return false;
@@ -195,10 +178,10 @@ export class Journal implements IntentWriter, KnownLines {
   /** Writes what is unsettled here to another journal, which takes this one's place: lines that are in a log file. */
   async handOver(to: Journal): Promise<void> {
     const scratch = createScratch();
-    for (const intent of this.#openInOrder()) {
+    for (const intent of this.#open.inOrder()) {
       const { place, lastTimeUs } = intent;
       const lines = splitLines(await intent.read(scratch));
-      const open = intent.ids.flatMap((id, at) => (this.#openIds.get(id) === intent ? [{ id, line: lines[at] }] : []));
+      const open = intent.ids.flatMap((id, at) => (this.#open.of(id) === intent ? [{ id, line: lines[at] }] : []));
       const bytes = Buffer.concat(open.map(({ line }) => line ?? Buffer.alloc(0)));
       await to.intend({ place, bytes, ids: open.map(({ id }) => id), lastTimeUs, logged: true });
     }
@@ -216,40 +199,11 @@ export class Journal implements IntentWriter, KnownLines {
     });
   }
 
-  #openInOrder(): readonly OpenIntent[] {
-    return [...this.#open.values()].sort((a, b) => a.seq - b.seq);
-  }
-
-  #register(intent: OpenIntent, open: readonly string[]): void {
-    if (open.length === 0) {
-      this.#settledSeqs.push(intent.seq);
-      return;
-    }
-    intent.facts.open += 1;
-    intent.left = open.length;
-    this.#open.set(intent.seq, intent);
-    for (const id of open) {
-      this.#settle(id); // an older intent that the id came back after, or whose lines this one replaces
-      this.#openIds.set(id, intent);
-    }
-  }
-
   #remember(facts: SegmentFacts, ids: readonly string[]): void {
     for (const id of ids) {
       facts.ids.add(id);
       if (isAbove(id, this.#highestId)) this.#highestId = id;
     }
-  }
-
-  #settle(id: string): void {
-    const open = this.#openIds.get(id);
-    if (!open) return;
-    this.#openIds.delete(id);
-    open.left -= 1;
-    if (open.left > 0) return;
-    open.facts.open -= 1;
-    this.#open.delete(open.seq);
-    this.#settledSeqs.push(open.seq);
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
