@@ -6,6 +6,7 @@ import type { Logger } from '../lib/logger.ts';
 import type { LateLines } from './late-lines.ts';
 
 export interface HeldBatches {
+  readonly size: number;
   /** @param onError told what is no fault of the file. */
   add(batch: Batch, late: readonly LateLines[], onError: (error: Error) => void): void;
   /** Resolves when none is held. */
@@ -52,6 +53,9 @@ export function createHeldBatches(options: {
   };
 
   return {
+    get size() {
+      return held.size;
+    },
     add(batch, late, onError) {
       const seeing = see(batch, late).catch((error: Error) => {
         if (!signal.aborted) onError(error);

@@ -80,24 +80,29 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
       if (to !== null) target?.appender.configure(to);
       return;
     }
-    let next: Target | null = null;
+    const next: Target[] = [];
     try {
       await options.beforeSwitch(from, to, async () => {
-        if (to === null) return;
         const before = target?.known;
-        next ??= await retry.persist(() => openTarget(to, { ...targetOptions, before }));
+        if (to !== null) next.push(await retry.persist(() => openTarget(to, { ...targetOptions, before })));
       });
     } catch (error) {
-      await (next as Target | null)?.close();
+      for (const opened of next) await opened.close();
       throw error;
     }
     await leave();
-    target = next;
+    target = next[0] ?? null;
   };
 
-  const render = (events: readonly BatchEvent[], path: string, firstUs: number, expand: readonly string[]): Lines => ({
+  const render = (
+    events: readonly BatchEvent[],
+    path: string,
+    firstUs: number,
+    expand: readonly string[],
+    by = renderer,
+  ): Lines => ({
     path,
-    bytes: renderer.render(events, firstUs, expand),
+    bytes: by.render(events, firstUs, expand),
     ids: events.map(({ event }) => event.id),
     lastTimeUs: firstUs + events.length - 1,
   });
@@ -115,7 +120,8 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
     const { name, appender, known } = target;
     const isNew = ({ event, standing }: BatchEvent): boolean =>
       !standing.logged && !known.some((source) => source.knows(event.id));
-    if (events.length === 0 || !events.every(isNew)) return null;
+    // What was held may be written before these, and would bear a later time.
+    if (events.length === 0 || held.size > 0 || !events.every(isNew)) return null;
     const firstUs = clock.reserve(events.length);
     const path = name.at(firstUs);
     if (path !== appender.path || name.countInSameFile(firstUs, events.length) < events.length) return null;
@@ -132,6 +138,8 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
     replaces?: number,
   ): Promise<readonly LateLines[]> => {
     const late: LateLines[] = [];
+    // The bytes of a batch are valid while the next one is rendered: this is one between them.
+    const by = replaces === undefined ? renderer : createRenderer();
     for (let done = 0; file !== null && done < events.length; ) {
       const { current, path } = await retry.persist(() => ready(file));
       const { name, appender } = current;
@@ -139,7 +147,7 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
       if (name.at(firstUs) !== path) continue; // midnight passed meanwhile
       const count = name.countInSameFile(firstUs, events.length - done);
       if (replaces !== undefined && count < events.length) continue;
-      const lines = render(events.slice(done, done + count), path, firstUs, expandJsonColumns);
+      const lines = render(events.slice(done, done + count), path, firstUs, expandJsonColumns, by);
       done += count;
       const written = replaces === undefined ? lines : { ...lines, replaces };
       late.push(...(await append(appender, written, done === events.length ? onWritten : undefined)));
