@@ -14,6 +14,8 @@ export interface Inheritance {
   readonly inherited: readonly JournalPlace[];
   /** A predecessor wrote to our very folder, and its journal is not there any more. */
   readonly lost: boolean;
+  /** A predecessor wrote to our very folder, and its journal is the one there. */
+  readonly crashed: boolean;
   release(): Promise<void>;
 }
 
@@ -51,6 +53,7 @@ export async function inherit(
   return {
     inherited,
     lost,
+    crashed: predecessors.some(({ journal }) => journal === own?.id),
     async release() {
       for (const lock of locks) await lock.release();
     },

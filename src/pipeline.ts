@@ -22,8 +22,9 @@ import { delay } from './lib/delay.ts';
 import { messageOf } from './lib/errors.ts';
 import type { Logger } from './lib/logger.ts';
 import type { Nudge } from './lib/nudge.ts';
+import type { LogFileStage } from './log-file/stage.ts';
 import type { JournalOptions } from './log-file/target.ts';
-import { createLogFileStage, type LogFileStage } from './log-file/writer.ts';
+import { createLogFileStage } from './log-file/writer.ts';
 import { Due } from './queue/due.ts';
 import { InFlight } from './queue/in-flight.ts';
 import { anythingDue, nowOf } from './queue/once.ts';
@@ -56,8 +57,8 @@ export interface PipelineOptions {
   readonly nudge: Nudge;
   /** Handle all that is due now, then end. */
   readonly once: boolean;
-  /** Everything is settled and another log file comes next: take its lock. */
-  readonly onSwitch: (to: LogFileConfig | null) => Promise<void>;
+  /** Everything is settled and another log file comes next: take its lock, then have its journal take over. */
+  readonly onSwitch: (to: LogFileConfig | null, takeOver: () => Promise<void>) => Promise<void>;
   readonly onSettled: (items: readonly Settled[]) => void;
   /** The journal beside the log file, and what was left unfinished in others. */
   readonly journal: Omit<JournalOptions, 'stillOpen'>;
@@ -95,7 +96,7 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
   const due = new Due({ rights, inFlight, settle, dueBefore, signal: feeding });
 
   /** PostgreSQL is waited for, as everywhere; a log file that cannot be opened is the stage's own business. */
-  const stillOpen = async (ids: readonly string[]): Promise<ReadonlySet<string>> => {
+  const stillOpen: JournalOptions['stillOpen'] = async (ids) => {
     for (;;) {
       const session = await rights.session(feeding);
       try {
@@ -151,13 +152,13 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
       if (once) broken.abort(error);
     },
     onLines: options.onLines,
-    beforeSwitch: async (_from, to) => {
+    beforeSwitch: async (_from, to, takeOver) => {
       while (logFile.readableLength > 0 || !router.quiet || router.readableLength > 0 || settler.writableLength > 0) {
         // Not only waited out: after its signal a delay is no pause at all.
         over.throwIfAborted();
         await delay(QUIET_CHECK_MS, over);
       }
-      await options.onSwitch(to);
+      await options.onSwitch(to, takeOver);
     },
   });
   options.onLogFile(logFile);

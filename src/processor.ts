@@ -21,7 +21,8 @@ import { createThrottle, type Logger } from './lib/logger.ts';
 import { createNudge } from './lib/nudge.ts';
 import { journalId } from './log-file/journal-id.ts';
 import { acquireLocalLock, type LocalLock, stateDirectory } from './log-file/local-lock.ts';
-import type { LogFileStage } from './log-file/writer.ts';
+import type { LogFileStage } from './log-file/stage.ts';
+import { type FolderState, keepFolder } from './log-file/state-folder.ts';
 import { runPipeline } from './pipeline.ts';
 import { enforce } from './queue/regime.ts';
 import { endsTenure, Rights, type RightsOptions } from './queue/rights.ts';
@@ -69,6 +70,8 @@ export function createProcessor(options: ProcessorOptions): Processor {
   let logFile: LogFileStage | null = null;
   let inForce: { readonly rights: Rights; regime: Regime } | null = null;
   let lock: LocalLock | null = null;
+  /** The log file that `lock` is of. */
+  let locked: LogFileConfig | null = null;
 
   const open = (): Promise<Session> => Session.open({ database: options.database, applicationName: 'tailrace' });
 
@@ -101,6 +104,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
     }
     if (file === null) return true;
     lock ??= await acquireLocalLock(file);
+    locked = file;
     return lock && true;
   };
   const lockOf = (file: LogFileConfig | null): string => `the lock of ${file?.filename}`;
@@ -111,6 +115,14 @@ export function createProcessor(options: ProcessorOptions): Processor {
     if (lock === null) return { id: randomUUID(), at: `${hostname()}${NO_JOURNAL}` };
     id = await journalId(lock.directory);
     return { id, at: `${hostname()}:${lock.directory}` };
+  };
+
+  /** Sees to it that lock and id are beside the log file still. */
+  const keepState = async (): Promise<FolderState> => {
+    if (lock === null || locked === null) return 'in place';
+    const kept = await keepFolder(lock, locked, id);
+    lock = kept.lock;
+    return kept.state;
   };
 
   /** Tries to become the writer; which file to lock may change between two attempts. @returns null when another process is. */
@@ -140,7 +152,8 @@ export function createProcessor(options: ProcessorOptions): Processor {
     let clean = false;
     const own = lock && first.logFile ? { id, directory: lock.directory, file: first.logFile } : null;
     await noteServer(own?.directory ?? null, rights, logger);
-    const { inherited, lost, release } = await inherit(rights.predecessors, own, logger);
+    const { release, ...inheritance } = await inherit(rights.predecessors, own, logger);
+    const yielding = new AbortController();
     try {
       const regime = await persist(
         async () => enforce(await rights.session(stop), first, rights.epoch),
@@ -160,23 +173,41 @@ export function createProcessor(options: ProcessorOptions): Processor {
         regime: () => current.regime,
         nudge,
         once,
-        onSwitch: async (to) => {
+        onSwitch: async (to, takeOver) => {
           const taken = await persist(
             () => takeLock(to),
             () => lockOf(to),
           );
-          if (taken) await rights.moveJournal(await journal(), stop);
+          if (!taken) return;
+          const place = await journal();
+          await takeOver();
+          await rights.moveJournal(place, stop);
         },
-        journal: { of: (file) => ({ directory: stateDirectory(file.filename), id }), inherited, lost },
+        journal: {
+          of: (file) => ({ directory: stateDirectory(file.filename), id }),
+          keep: async () => {
+            const state = await keepState();
+            if (state === 'taken') yielding.abort();
+            return state;
+          },
+          ...inheritance,
+        },
         onSettled: (items) => tally.add(items),
         onLines: (count) => tally.addLines(count),
         onLogFile: (stage) => {
           logFile = stage;
         },
         logger,
-        stop,
+        stop: AbortSignal.any([stop, yielding.signal]),
       });
-      return true;
+      if (!yielding.signal.aborted || stop.aborted) return true;
+      await lock?.release();
+      lock = null;
+      logger.error(
+        { error: 'its hidden folder was removed, and another process has the log file now' },
+        'stopped writing',
+      );
+      return false;
     } catch (error) {
       if (stop.aborted) return true;
       // A pooler is no state that passes by itself.

@@ -79,10 +79,10 @@ async function read(path: string): Promise<Buffer> {
 function describe(record: JournalRecord): string {
   switch (record.type) {
     case 'intent': {
-      const { seq, path, inode, offset, ids, lastTimeUs, replaces } = record.meta;
+      const { seq, path, inode, offset, ids, lastTimeUs, replaces, logged } = record.meta;
       const all = ids.split(',');
       const range = all.length === 1 ? `id ${all[0]}` : `${all.length} ids ${all[0]} … ${all.at(-1)}`;
-      const instead = replaces === undefined ? '' : `, instead of ${replaces}`;
+      const instead = `${replaces === undefined ? '' : `, instead of ${replaces}`}${logged ? ', in a log file already' : ''}`;
       return `  intent ${seq}: ${record.bodyLength} bytes to ${path} (inode ${inode}) at ${offset}, ${range}, last ${(lastTimeUs / 1e6).toFixed(6)}${instead}`;
     }
     case 'placed': {

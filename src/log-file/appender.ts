@@ -8,25 +8,23 @@
 // While lines are being synced the next ones may be announced: the place behind those is known, so that their intent
 // goes to disk at the same time. Should they have to go elsewhere after all, the journal is told before.
 
-import { dirname } from 'node:path';
 import type { LogFileConfig } from '../config/config.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { LineClock } from './clock.ts';
 import { LogFileHandle, type LogFileSystem } from './handle.ts';
-import type { IntentWriter, LogPlace } from './journal/intent.ts';
-import { findLines, splitLines } from './journal/search.ts';
-
-const NEWLINE = 0x0a;
-
-/** Whole lines for one file. */
-export interface Lines {
-  readonly path: string;
-  readonly bytes: Buffer;
-  readonly ids: readonly string[];
-  readonly lastTimeUs: number;
-  /** Recovery: the intent whose missing lines these are. */
-  readonly replaces?: number;
-}
+import type { IntentWriter } from './journal/intent.ts';
+import { LATE_MS, type LateLines } from './late-lines.ts';
+import {
+  begin,
+  endOfTaken,
+  isEndOf,
+  type JournalledIntent,
+  keepLate,
+  type Lines,
+  lineStart,
+  type Progress,
+  restartAt,
+} from './progress.ts';
 
 export interface AppenderOptions {
   readonly file: Pick<LogFileConfig, 'mode' | 'createDirectory'>;
@@ -34,30 +32,6 @@ export interface AppenderOptions {
   readonly log: Logger;
   readonly journal?: IntentWriter | undefined;
   readonly fs?: LogFileSystem | undefined;
-}
-
-/** How far the lines in hand have come. */
-interface Progress {
-  readonly lines: Lines;
-  /** The file that has bytes of them, null before the first and after a file was given up. */
-  handle: LogFileHandle | null;
-  /** Index in `bytes` of the first byte that belongs into `handle`; what is before is safe in an earlier file. */
-  start: number;
-  /** Index in `bytes` of the next byte to write. */
-  written: number;
-  /** Offset in the file of the byte at `start`. */
-  offset: number;
-  /** What the journal knows of them last. */
-  intent: JournalledIntent | null;
-  /** A sync failed: the kernel may have dropped what it still shows. */
-  unproven: boolean;
-}
-
-interface JournalledIntent {
-  readonly seq: number;
-  readonly place: LogPlace;
-  /** Index in `bytes` of the first byte that goes to `place`. */
-  readonly from: number;
 }
 
 export class Appender {
@@ -131,14 +105,17 @@ export class Appender {
   /**
    * Appends the lines and resolves once they are on disk in a file that still has a name.
    *
+   * @returns those that were written so late that a compressing of the moved file may have missed them: nobody may rely on
+   * them before their `missing` is known.
    * @param onWritten called, perhaps more than once, when all bytes are written and while they are synced.
    * @throws as `ready`; with the same lines it may be called again and finishes them, byte for byte.
    */
-  async append(lines: Lines, onWritten?: () => void): Promise<void> {
+  async append(lines: Lines, onWritten?: () => void): Promise<readonly LateLines[]> {
     if (this.#progress?.lines !== lines) this.#progress = begin(lines);
     const progress = this.#progress;
     if (this.#announced?.lines === lines) progress.intent ??= await this.#announced.intent;
     for (;;) {
+      const lookedMs = performance.now();
       const handle = await this.ready(lines.path);
       if (progress.handle !== handle) {
         // The journal takes its time: look again.
@@ -147,6 +124,7 @@ export class Appender {
       if (progress.written === progress.start) progress.offset = handle.size;
       if (progress.written < lines.bytes.length) {
         progress.written += await handle.write(lines.bytes, progress.written);
+        if (performance.now() - lookedMs > LATE_MS && !(await handle.look()).inPlace) progress.late = true;
         if (progress.written < lines.bytes.length) continue;
       }
       const durable = this.#makeDurable(progress, handle);
@@ -158,11 +136,24 @@ export class Appender {
         'log file was deleted while it was written; its last lines are written again',
       );
     }
+    if (progress.late && progress.handle !== null) {
+      keepLate(progress, progress.handle, lines.bytes.length);
+      this.#handle = null; // theirs now: it has left the path
+    }
+    if (progress.intent && progress.lates.length === 0) this.#options.journal?.appended(progress.intent.seq);
     this.#progress = null;
+    return progress.lates;
+  }
+
+  /** Late lines stand where they must: as if `append` had ended with them now. */
+  async accept(late: LateLines): Promise<void> {
+    if (late.seq !== null) this.#options.journal?.appended(late.seq);
+    await late.close();
   }
 
   /** Closes the file; safe to call twice. */
   async close(): Promise<void> {
+    for (const late of this.#progress?.lates ?? []) await late.close();
     const handles = new Set([this.#handle, this.#progress?.handle]);
     this.#handle = null;
     this.#progress = null;
@@ -225,9 +216,11 @@ export class Appender {
         'log file was moved while it could not be written; lines at its end may be torn or stand in the new file too',
       );
     }
+    const isLate = progress.late && certain && safe > progress.start;
+    if (isLate) keepLate(progress, handle, safe);
     restartAt(progress, safe);
     progress.handle = null;
-    await handle.close();
+    if (!isLate) await handle.close();
   }
 
   /** @returns false when the lines have to be written once more. */
@@ -252,36 +245,6 @@ export class Appender {
     }
     return false;
   }
-}
-
-function begin(lines: Lines): Progress {
-  return { lines, handle: null, start: 0, written: 0, offset: 0, intent: null, unproven: false };
-}
-
-function restartAt(progress: Progress, start: number): void {
-  progress.start = start;
-  progress.written = start;
-  progress.unproven = false;
-}
-
-const isEndOf = ({ path, inode, size }: LogFileHandle, place: LogPlace): boolean =>
-  place.path === path && place.inode === inode && place.offset === size;
-
-/** Index in `bytes` at which the line begins that the next byte belongs to. */
-function lineStart({ lines, start, written }: Progress): number {
-  return written === 0 ? 0 : Math.max(start, lines.bytes.lastIndexOf(NEWLINE, written - 1) + 1);
-}
-
-/**
- * Index in `bytes` behind the lines that stand in a file beside ours. One that was moved, compressed and deleted while we
- * synced has a copy of all that was written before: the link count alone does not say that they are gone.
- */
-async function endOfTaken({ lines, start, written }: Progress): Promise<number> {
-  const ours = splitLines(lines.bytes.subarray(start, written));
-  const found = await findLines(dirname(lines.path), ours, lines.lastTimeUs / 1_000);
-  let end = start;
-  for (let at = 0; found.has(at); at += 1) end += ours[at]?.length ?? 0;
-  return end;
 }
 
 async function canSync(handle: LogFileHandle): Promise<boolean> {

@@ -22,6 +22,13 @@ export async function journalId(directory: string): Promise<string> {
   });
   if (UUID.test(known.trim())) return known.trim();
   const id = randomUUID();
+  await writeJournalId(directory, id);
+  return id;
+}
+
+/** Puts an id into a state directory, whatever it has. */
+export async function writeJournalId(directory: string, id: string): Promise<void> {
+  const path = join(directory, 'id');
   const draft = await open(
     `${path}.new`,
     constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW,
@@ -34,5 +41,4 @@ export async function journalId(directory: string): Promise<string> {
     await draft.close();
   }
   await rename(`${path}.new`, path);
-  return id;
 }

@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import type { LogFileConfig } from '../config/config.ts';
 import { codeOf, EXIT, TailraceError } from '../lib/errors.ts';
 import { explainFailure, notARegularFile } from './failure.ts';
-import { acquireSocketLock } from './socket-lock.ts';
+import { acquireSocketLock, type HeldLock } from './socket-lock.ts';
 
 // Plain descriptors, since a FileHandle that nobody refers to any more closes itself, and the lock with it.
 const openDescriptor = promisify(open);
@@ -20,11 +20,9 @@ const LOCK_FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW |
 /** flock(1): with -n, exit status 1 says that another holds the lock. */
 const FLOCK_TAKEN = 1;
 
-export interface LocalLock {
+export interface LocalLock extends HeldLock {
   /** The folder beside the log that the lock, and later the journal, is in. */
   readonly directory: string;
-  /** Lets another process have it; safe to call twice. */
-  release(): Promise<void>;
 }
 
 /** The folder of a log file's lock: beside it, hidden from logrotate's wildcards, and without the date of the file. */
@@ -52,8 +50,8 @@ export async function acquireLocalLock(
   try {
     if (logFile.createDirectory) await mkdir(dirname(directory), { recursive: true, mode: 0o750 });
     await makePrivateFolder(directory);
-    const release = await takeLock(directory, options.flock ?? 'flock');
-    return release && { directory, release };
+    const held = await takeLock(directory, options.flock ?? 'flock');
+    return held && { directory, ...held };
   } catch (error) {
     throw explainFailure(error, directory) ?? error;
   }
@@ -75,7 +73,7 @@ async function makePrivateFolder(directory: string): Promise<void> {
   }
 }
 
-async function takeLock(directory: string, flock: string): Promise<(() => Promise<void>) | null> {
+async function takeLock(directory: string, flock: string): Promise<HeldLock | null> {
   const path = join(directory, 'lock');
   for (;;) {
     const fd = await openDescriptor(path, LOCK_FLAGS, 0o600);
@@ -87,7 +85,8 @@ async function takeLock(directory: string, flock: string): Promise<(() => Promis
     };
     try {
       const outcome = await lockDescriptor(fd, flock);
-      if (outcome === 'locked' && (await isStillAt(path, fd))) return release;
+      const isInPlace = (): Promise<boolean> => isStillAt(path, fd);
+      if (outcome === 'locked' && (await isInPlace())) return { isInPlace, release };
       await release();
       if (outcome === 'taken') return null;
       if (outcome === 'no flock') return await acquireSocketLock(directory);

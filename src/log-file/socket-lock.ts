@@ -13,14 +13,21 @@ const LONGEST_PATH_BYTES = 107;
 /** Two that found a dead holder at once have both put their socket there after this; the last one stays. */
 const SETTLE_MS = 200;
 
+export interface HeldLock {
+  /** Whether others would find it: its folder may have been removed or replaced since. */
+  isInPlace(): Promise<boolean>;
+  /** Lets another process have it; safe to call twice. */
+  release(): Promise<void>;
+}
+
 /**
  * Takes the lock without waiting for its holder.
  *
  * @param directory the lock's own folder.
- * @returns what releases it (safe to call twice), or null when a live process holds it.
+ * @returns null when a live process holds it.
  * @throws {TailraceError} `LOCK_FAILED` when the path is too long for a socket; else the error of the system call.
  */
-export async function acquireSocketLock(directory: string): Promise<(() => Promise<void>) | null> {
+export async function acquireSocketLock(directory: string): Promise<HeldLock | null> {
   const path = join(directory, 'lock.sock');
   const ownPath = join(directory, `${randomUUID().slice(0, 8)}.sock`);
   if (Buffer.byteLength(ownPath) > LONGEST_PATH_BYTES) {
@@ -42,7 +49,8 @@ export async function acquireSocketLock(directory: string): Promise<(() => Promi
     const { ino } = await stat(ownPath);
     await rename(ownPath, path);
     await sleep(SETTLE_MS);
-    if ((await stat(path)).ino === ino) return release;
+    const isInPlace = async (): Promise<boolean> => (await stat(path).catch(() => null))?.ino === ino;
+    if (await isInPlace()) return { isInPlace, release };
   } catch (error) {
     await release();
     throw error;

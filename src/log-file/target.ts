@@ -9,11 +9,17 @@ import type { LineClock } from './clock.ts';
 import { createFileName, type FileName } from './file-name.ts';
 import type { LogFileSystem } from './handle.ts';
 import { Journal } from './journal/journal.ts';
-import type { KnownLines } from './journal/known-lines.ts';
+import type { Ids, KnownLines } from './journal/known-lines.ts';
 import type { LoadedIntent } from './journal/load.ts';
 import { readLogTail } from './journal/log-tail.ts';
 import { recover } from './journal/recover.ts';
+import type { LateLines } from './late-lines.ts';
+import type { Lines } from './progress.ts';
 import { watchForRotation } from './rotation.ts';
+import type { FolderState } from './state-folder.ts';
+
+/** The state directory is looked at this often, however many batches there are. */
+const KEEP_INTERVAL_MS = 200;
 
 /** A log file, the state directory beside it, whose lock is held, and the identity that was recorded for its journal. */
 export interface JournalPlace {
@@ -28,8 +34,12 @@ export interface JournalOptions {
   readonly inherited: readonly JournalPlace[];
   /** A process before us crashed, and its journal is not to be found. */
   readonly lost: boolean;
+  /** A process before us crashed that kept its journal where ours is. */
+  readonly crashed: boolean;
+  /** Sees to it that lock and id are in the state directory still; called before the journal is looked for. */
+  readonly keep: () => Promise<FolderState>;
   /** Which of the events are still in the queue and not settled. */
-  readonly stillOpen: (ids: readonly string[]) => Promise<ReadonlySet<string>>;
+  readonly stillOpen: (ids: readonly string[]) => Promise<Ids>;
 }
 
 export interface TargetOptions {
@@ -37,6 +47,8 @@ export interface TargetOptions {
   readonly log: Logger;
   readonly journal?: JournalOptions | undefined;
   readonly fs?: LogFileSystem | undefined;
+  /** What the log file before this one knew: its lines of events that are not settled are known here too. */
+  readonly before?: readonly KnownLines[] | undefined;
   /** Something may have happened at the path. */
   readonly onStir: (reason: 'interval' | 'hint') => void;
 }
@@ -46,6 +58,12 @@ export interface Target {
   readonly appender: Appender;
   /** Where lines may be known that PostgreSQL does not know of. */
   readonly known: readonly KnownLines[];
+  /**
+   * Looks whether a restart would find the journal, and another process the lock; if not, puts them there.
+   *
+   * @throws errors of the file system; to be called again.
+   */
+  keep(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -63,12 +81,29 @@ export async function openTarget(file: LogFileConfig, options: TargetOptions): P
   };
   try {
     const journal = options.journal ? await openJournals(file, options.journal, options, known) : undefined;
+    for (const source of options.before ?? []) {
+      if (source instanceof Journal) await (journal && source.handOver(journal));
+      else known.push(source);
+    }
     const appender = new Appender({ file, clock, log, journal, fs });
+    let keptMs = performance.now();
     const unwatch = watchForRotation(dirname(file.filename), () => name.at(clock.peek()), options.onStir);
     return {
       name,
       appender,
       known,
+      async keep() {
+        if (!journal || !options.journal || performance.now() - keptMs < KEEP_INTERVAL_MS) return;
+        const folder = await options.journal.keep();
+        // The other one reads the end of the log: what is in flight here is only finished.
+        const isFound = folder === 'taken' || (await journal.keep());
+        keptMs = performance.now();
+        if (isFound && folder !== 'made anew') return;
+        log.error(
+          { path: file.filename },
+          'the hidden folder beside the log file was removed, moved or covered; it is made anew, nothing is lost',
+        );
+      },
       async close() {
         await unwatch();
         await appender.close();
@@ -100,7 +135,16 @@ async function openJournals(
     );
   }
   // Also when a crash may explain what is missing: then it costs a moment, and otherwise it spares a second line.
-  if (journal.lost || own.condition !== 'whole') known.push(await readLogTail(file.filename));
+  if (journal.lost || own.condition !== 'whole') {
+    const tail = await readLogTail(file.filename);
+    known.push(tail);
+    if (own.condition === 'empty' && journal.crashed && !journal.lost && tail.lines > 0) {
+      options.log.warn(
+        { path: file.filename, lines: tail.lines },
+        'there is no journal beside the log file though a process crashed; the end of the log file is read instead',
+      );
+    }
+  }
   return own;
 }
 
@@ -116,6 +160,7 @@ async function openJournal(
     journal.keepOpen(open, unsettled);
     const unfinished = open.filter(({ replaced }) => !replaced);
     await bringIn(unfinished, unsettled, place, journal, options);
+    journal.recovered();
     return journal;
   } catch (error) {
     await journal.close();
@@ -125,16 +170,32 @@ async function openJournal(
 
 async function bringIn(
   intents: readonly LoadedIntent[],
-  unsettled: ReadonlySet<string>,
+  unsettled: Ids,
   { file }: JournalPlace,
   journal: Journal,
   { clock, log, fs }: TargetOptions,
 ): Promise<void> {
   const appender = new Appender({ file, clock, log, journal, fs });
   try {
-    await recover(intents, { unsettled, append: (lines) => appender.append(lines), log });
+    const begun = intents.filter(({ logged }) => !logged);
+    const append = async (lines: Lines): Promise<void> => {
+      for (const late of await appender.append(lines)) {
+        const missing = await late.missing();
+        await appender.accept(late);
+        if (missing.length > 0) await append(linesAgain(late, lines.path, missing));
+      }
+    };
+    await recover(begun, { unsettled, append, log });
     for (const { lastTimeUs } of intents) clock.startAfter(lastTimeUs);
   } finally {
     await appender.close();
   }
 }
+
+const linesAgain = ({ lines, ids, lastTimeUs, seq }: LateLines, path: string, missing: readonly number[]): Lines => ({
+  path,
+  bytes: Buffer.concat(missing.map((at) => lines[at] ?? Buffer.alloc(0))),
+  ids: missing.map((at) => ids[at] ?? ''),
+  lastTimeUs,
+  ...(seq === null ? {} : { replaces: seq }),
+});

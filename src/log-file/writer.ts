@@ -2,62 +2,22 @@
 // the file cannot be written nothing passes, and it goes on by itself; a slow destination is never waited for here.
 
 import { Transform } from 'node:stream';
-import type { LogFileConfig } from '../config/config.ts';
+import type { Config, LogFileConfig } from '../config/config.ts';
+import type { QueuedEvent } from '../event/event.ts';
 import type { Batch, BatchEvent } from '../flow/batch.ts';
-import type { TailraceError } from '../lib/errors.ts';
-import type { Logger } from '../lib/logger.ts';
-import type { Appender, Lines } from './appender.ts';
+import type { Appender } from './appender.ts';
 import { createLineClock } from './clock.ts';
-import type { LogFileSystem } from './handle.ts';
+import { createHeldBatches } from './held-batches.ts';
+import type { LateLines } from './late-lines.ts';
+import type { Lines } from './progress.ts';
 import { createRenderer } from './rendering.ts';
 import { createRetry } from './retry.ts';
-import { type JournalOptions, openTarget, type Target } from './target.ts';
+import type { LogFileStage, LogFileStageOptions, LogFileStatus } from './stage.ts';
+import { openTarget, type Target, type TargetOptions } from './target.ts';
 import { setLogged, withoutLine } from './without-line.ts';
 
 /** Batches that wait before the file, and after it for the router (QUEUE A4: three in the stage with the one in hand). */
 const WAITING_BATCHES = 1;
-
-export interface LogFileStageOptions {
-  /** In force at the start: the file is opened at once, so that a fault shows before the first event. null = no log file. */
-  readonly logFile: LogFileConfig | null;
-  readonly log: Logger;
-  /** Ends the waiting for a file that cannot be written; the batch in hand is then not passed on. */
-  readonly signal?: AbortSignal | undefined;
-  /**
-   * Called between two batches before another log file is used: everything that was passed on is to be settled, and
-   * the new file's local lock taken, when it resolves. A rejection ends the stage, whose end waits for it.
-   */
-  readonly beforeSwitch: (from: LogFileConfig | null, to: LogFileConfig | null) => Promise<void>;
-  readonly onDegraded?: ((state: { readonly error: TailraceError }) => void) | undefined;
-  readonly onRecovered?: (() => void) | undefined;
-  /** So many new lines are on disk. */
-  readonly onLines?: ((count: number) => void) | undefined;
-  /** The journal of a log file; undefined = none (a test of the stage without it). */
-  readonly journal?: JournalOptions | undefined;
-  /** Wall clock in microseconds since the epoch; a test gives its own. */
-  readonly now?: (() => number) | undefined;
-  readonly fs?: LogFileSystem | undefined;
-}
-
-export interface LogFileStatus {
-  /** The file in use, with its date; null when none is configured or open. */
-  readonly path: string | null;
-  readonly state: 'ok' | 'degraded';
-  readonly lastError: TailraceError | null;
-}
-
-/** Takes batches and passes them on in order, logged. */
-export interface LogFileStage extends Transform {
-  /** `SIGHUP`: opens the file anew between two batches. */
-  reopen(): void;
-  /** Committed in PostgreSQL: the journal may forget them. */
-  settled(ids: readonly string[]): void;
-  /** How many events have a line of which PostgreSQL does not know: what a crash left is read again after a while. */
-  unsettled(): number;
-  status(): LogFileStatus;
-  /** Ends it and gives the files back, however it came to its end; safe to call twice. */
-  close(): Promise<void>;
-}
 
 /** Creates the stage: Batch in, the same Batch out with `standing.logged` and `loggedAtMs` set. The caller holds the local lock. */
 export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
@@ -86,9 +46,12 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
     look();
   };
 
+  const targetOptions: TargetOptions = { clock, log, journal: options.journal, fs: options.fs, onStir };
+
   /** Makes sure that the file a line would go to now is open and in place. */
   const ready = async (file: LogFileConfig): Promise<{ readonly current: Target; readonly path: string }> => {
-    target ??= await openTarget(file, { clock, log, journal: options.journal, fs: options.fs, onStir });
+    target ??= await openTarget(file, targetOptions);
+    await target.keep();
     const { path } = await target.appender.ready(target.name.at(clock.peek()));
     return { current: target, path };
   };
@@ -117,20 +80,37 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
       if (to !== null) target?.appender.configure(to);
       return;
     }
-    await options.beforeSwitch(from, to);
+    const next: Target[] = [];
+    try {
+      await options.beforeSwitch(from, to, async () => {
+        const before = target?.known;
+        if (to !== null) next.push(await retry.persist(() => openTarget(to, { ...targetOptions, before })));
+      });
+    } catch (error) {
+      for (const opened of next) await opened.close();
+      throw error;
+    }
     await leave();
+    target = next[0] ?? null;
   };
 
-  const render = (events: readonly BatchEvent[], path: string, firstUs: number, expand: readonly string[]): Lines => ({
+  const render = (
+    events: readonly BatchEvent[],
+    path: string,
+    firstUs: number,
+    expand: readonly string[],
+    by = renderer,
+  ): Lines => ({
     path,
-    bytes: renderer.render(events, firstUs, expand),
+    bytes: by.render(events, firstUs, expand),
     ids: events.map(({ event }) => event.id),
     lastTimeUs: firstUs + events.length - 1,
   });
 
-  const append = async (appender: Appender, lines: Lines, onWritten?: () => void): Promise<void> => {
-    await retry.persist(() => appender.append(lines, onWritten));
+  const append = async (appender: Appender, lines: Lines, onWritten?: () => void): Promise<readonly LateLines[]> => {
+    const late = await retry.persist(() => appender.append(lines, onWritten));
     options.onLines?.(lines.ids.length);
+    return late;
   };
 
   /** Renders a batch and has it journalled while the one before is synced. @returns null: not now, but in its turn. */
@@ -140,7 +120,8 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
     const { name, appender, known } = target;
     const isNew = ({ event, standing }: BatchEvent): boolean =>
       !standing.logged && !known.some((source) => source.knows(event.id));
-    if (events.length === 0 || !events.every(isNew)) return null;
+    // What was held may be written before these, and would bear a later time.
+    if (events.length === 0 || held.size > 0 || !events.every(isNew)) return null;
     const firstUs = clock.reserve(events.length);
     const path = name.at(firstUs);
     if (path !== appender.path || name.countInSameFile(firstUs, events.length) < events.length) return null;
@@ -149,40 +130,80 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
     return lines;
   };
 
+  /** @param replaces the intent whose missing lines these are: they stay together in one file. */
   const appendLines = async (
     events: readonly BatchEvent[],
-    file: LogFileConfig,
-    expand: readonly string[],
+    { logFile: file, expandJsonColumns }: Config,
     onWritten: () => void,
-  ): Promise<void> => {
-    for (let done = 0; done < events.length; ) {
+    replaces?: number,
+  ): Promise<readonly LateLines[]> => {
+    const late: LateLines[] = [];
+    // The bytes of a batch are valid while the next one is rendered: this is one between them.
+    const by = replaces === undefined ? renderer : createRenderer();
+    for (let done = 0; file !== null && done < events.length; ) {
       const { current, path } = await retry.persist(() => ready(file));
       const { name, appender } = current;
       const firstUs = clock.reserve(events.length - done);
       if (name.at(firstUs) !== path) continue; // midnight passed meanwhile
       const count = name.countInSameFile(firstUs, events.length - done);
-      const lines = render(events.slice(done, done + count), path, firstUs, expand);
+      if (replaces !== undefined && count < events.length) continue;
+      const lines = render(events.slice(done, done + count), path, firstUs, expandJsonColumns, by);
       done += count;
-      await append(appender, lines, done === events.length ? onWritten : undefined);
+      const written = replaces === undefined ? lines : { ...lines, replaces };
+      late.push(...(await append(appender, written, done === events.length ? onWritten : undefined)));
     }
+    return late;
   };
 
-  const take = async (batch: Batch, prepared: Lines | null, onWritten: () => void): Promise<void> => {
-    const { logFile: file, expandJsonColumns } = batch.regime.config;
-    await follow(file);
+  const take = async (batch: Batch, prepared: Lines | null, onWritten: () => void): Promise<readonly LateLines[]> => {
+    const { config } = batch.regime;
+    let late: readonly LateLines[] = [];
+    await follow(config.logFile);
     if (prepared !== null && target !== null) {
-      await append(target.appender, prepared, onWritten);
+      const { appender, keep } = target;
+      await retry.persist(keep);
+      late = await append(appender, prepared, onWritten);
       for (const item of batch.events) setLogged(item);
-    } else if (file !== null) {
+    } else if (config.logFile !== null) {
+      const file = config.logFile;
       // Also for a batch without a new line: nothing is delivered while the file cannot be written.
       const { current } = await retry.persist(() => ready(file));
       const unlogged = batch.events.filter(({ standing }) => !standing.logged);
-      const missing = await withoutLine(unlogged, current.known, (event) => renderer.content(event, expandJsonColumns));
-      await appendLines(missing, file, expandJsonColumns, onWritten);
+      const content = (event: QueuedEvent): string => renderer.content(event, config.expandJsonColumns);
+      const missing = await withoutLine(unlogged, current.known, content);
+      late = await appendLines(missing, config, onWritten);
       for (const item of missing) setLogged(item);
     }
-    batch.loggedAtMs = performance.now();
+    return late;
   };
+
+  const pass = (batch: Batch): void => {
+    batch.loggedAtMs = performance.now();
+    transform.push(batch);
+  };
+
+  /** Waits for its turn at the file. */
+  const inTurn = async <T>(work: () => Promise<T>): Promise<T> => {
+    while (turn !== null) await turn;
+    const mine = work();
+    turn = mine.then(
+      () => undefined,
+      () => undefined,
+    );
+    try {
+      return await mine;
+    } finally {
+      turn = null;
+    }
+  };
+
+  const held = createHeldBatches({
+    signal,
+    log,
+    accept: async (late) => target?.appender.accept(late),
+    again: (events, { regime }, seq) => inTurn(() => appendLines(events, regime.config, () => undefined, seq)),
+    pass,
+  });
 
   /** Ends when the batch before has been passed on. */
   let last: Promise<void> = Promise.resolve();
@@ -206,26 +227,23 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
       const work = async (before: Promise<void>): Promise<void> => {
         const prepared = prepare(batch);
         await before;
-        await turn;
-        turn = take(batch, prepared, letNextIn);
-        try {
-          await turn;
-        } finally {
-          turn = null;
-        }
-        transform.push(batch);
+        if (!isSameFile(batch.regime.config.logFile, wanted)) await held.empty();
+        const late = await inTurn(() => take(batch, prepared, letNextIn));
+        if (late.length === 0) pass(batch);
+        else held.add(batch, late, (error) => transform.destroy(error));
         letNextIn();
       };
       last = work(last);
       last.catch((error: Error) => transform.destroy(error));
     },
     flush(callback) {
-      last.then(() => callback(), callback);
+      last.then(() => held.empty()).then(() => callback(), callback);
     },
     destroy(error, callback) {
       ended.abort(error ?? undefined);
       const end = async (): Promise<void> => {
         await last.catch(() => {});
+        await held.empty();
         await turn?.catch(() => {});
         await leave();
       };

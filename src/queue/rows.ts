@@ -4,7 +4,7 @@
 import type { QueuedEvent, RawValue } from '../event/event.ts';
 import { type BatchEvent, MAX_BATCH_BYTES, MAX_BATCH_EVENTS } from '../flow/batch.ts';
 import { FRESH, type Standing } from '../flow/standing.ts';
-import { blockOf, splitId } from '../lib/id-set.ts';
+import { blockOf, IdSet, splitId } from '../lib/id-set.ts';
 import type { Ask, InFlight } from './in-flight.ts';
 import { numbers, type RawRow, type Session } from './session.ts';
 import { EXCLUDED_SQL, rowsSql, sizesSql } from './sql/read.ts';
@@ -136,8 +136,8 @@ export const toBatchEvent = (event: QueuedEvent, standing: Standing, logOnly: bo
 });
 
 /** Which of the ids are in the queue and not settled: their lines were written, PostgreSQL does not know it yet. */
-export async function unsettledOf(session: Session, table: QueueTable, ids: readonly string[]): Promise<Set<string>> {
-  const open = new Set<string>();
+export async function unsettledOf(session: Session, table: QueueTable, ids: readonly string[]): Promise<IdSet> {
+  const open = new IdSet();
   for (let at = 0; at < ids.length; at += MAX_BATCH_EVENTS) {
     const some = ids.slice(at, at + MAX_BATCH_EVENTS);
     const present = await session.query(sizesSql(table), [numbers(some)], `sizes ${table.revision}`);

@@ -59,7 +59,7 @@ const MUTATIONS = [
   },
   {
     name: 'identity by inode alone',
-    file: 'log-file/journal/recover.js',
+    file: 'log-file/journal/place.js',
     from: 'return isSameFingerprint(await fingerprintAt(file, place.offset), place.before);',
     to: 'return true;',
     also: { from: 'stats.ino !== place.inode || Number(stats.size) < place.offset', to: 'stats.ino !== place.inode' },

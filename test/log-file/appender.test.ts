@@ -1,10 +1,11 @@
 import { open, readFile, rename, stat, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { Appender, type Lines } from '../../src/log-file/appender.ts';
+import { Appender } from '../../src/log-file/appender.ts';
 import { createLineClock } from '../../src/log-file/clock.ts';
 import type { LogFileSystem } from '../../src/log-file/handle.ts';
 import type { Intent, IntentWriter, LogPlace } from '../../src/log-file/journal/intent.ts';
+import type { Lines } from '../../src/log-file/progress.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 import { createFailingCalls, errno } from './failing-calls.ts';
 import { makeFolder, SILENT } from './stage.ts';
@@ -37,6 +38,7 @@ function createRecorder(path: string) {
       told.push({ seq, place, from });
       sizes.push((await stat(path)).size);
     },
+    appended: () => undefined,
   };
   return { journal, told, sizes };
 }

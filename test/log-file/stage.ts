@@ -10,7 +10,8 @@ import { createRowShape, type QueuedEvent } from '../../src/event/event.ts';
 import type { Batch } from '../../src/flow/batch.ts';
 import { FRESH, type Standing } from '../../src/flow/standing.ts';
 import { createLogger, type Logger } from '../../src/lib/logger.ts';
-import { createLogFileStage, type LogFileStage, type LogFileStageOptions } from '../../src/log-file/writer.ts';
+import type { LogFileStage, LogFileStageOptions } from '../../src/log-file/stage.ts';
+import { createLogFileStage } from '../../src/log-file/writer.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 
 export const SILENT: Logger = createLogger({ level: 'silent' });

@@ -30,6 +30,8 @@ export interface Intent {
   readonly lastTimeUs: number;
   /** Recovery: the number of an older intent whose missing lines these are. */
   readonly replaces?: number | undefined;
+  /** These lines are on disk in a log file already: written down so that they are known, not to be written again. */
+  readonly logged?: true | undefined;
 }
 
 export interface IntentWriter {
@@ -42,4 +44,6 @@ export interface IntentWriter {
   intend(intent: Intent): Promise<number>;
   /** Called before the bytes of an intent from index `from` on go to another place; resolves once that is on disk. */
   placed(seq: number, place: LogPlace, from: number): Promise<void>;
+  /** All bytes of an intent are on disk in a log file. */
+  appended(seq: number): void;
 }

@@ -1,5 +1,8 @@
 // Where lines are remembered that stand in a log file though PostgreSQL does not know it yet.
 
+/** Some ids, asked one by one. */
+export type Ids = Pick<ReadonlySet<string>, 'has'>;
+
 export interface KnownLines {
   /** Whether a line with this id may be there. */
   knows(id: string): boolean;

@@ -1,6 +1,6 @@
 // Reads what a journal holds: every intent with the place where its bytes were to go last, and whether it is settled.
 
-import { open, readdir } from 'node:fs/promises';
+import { type FileHandle, open, readdir } from 'node:fs/promises';
 import type { LogPlace } from './intent.ts';
 import { decodeHeader, decodeRecord, decodeRecords, type JournalRecord, placeOf, seedOf } from './record.ts';
 import { SEGMENT_BYTES, segmentNumber, segmentPath } from './segment.ts';
@@ -18,9 +18,22 @@ export interface LoadedIntent {
   settled: boolean;
   /** A later intent has what was missing of it. */
   replaced: boolean;
-  /** Reads its bytes from the segment. */
-  readonly read: () => Promise<Buffer>;
+  /** Its lines are on disk in a log file, wherever that is now: they are known, and never written again. */
+  readonly logged: boolean;
+  /**
+   * Reads its bytes from the segment.
+   *
+   * @param scratch read into, if given: then they are valid until the next use of it.
+   */
+  readonly read: (scratch?: Scratch) => Promise<Buffer>;
 }
+
+/** Memory for one intent after the other: a journal may hold hundreds of megabytes of them. */
+export interface Scratch {
+  bytes: Buffer;
+}
+
+export const createScratch = (): Scratch => ({ bytes: Buffer.alloc(0) });
 
 export interface LoadedJournal {
   /** Ascending. */
@@ -37,8 +50,13 @@ export interface LoadedJournal {
  * Reads the segments of a state directory, one at a time.
  *
  * @param only the numbers of the segments to read; default all.
+ * @param files segments that are open; others are added, and left to the caller to close. Default none is left open.
  */
-export async function loadJournal(directory: string, only?: readonly number[]): Promise<LoadedJournal> {
+export async function loadJournal(
+  directory: string,
+  only?: readonly number[],
+  files?: Map<number, FileHandle>,
+): Promise<LoadedJournal> {
   const segments = only ?? (await segmentNumbers(directory));
   const intents = new Map<number, LoadedIntent>();
   const damaged: string[] = [];
@@ -46,8 +64,16 @@ export async function loadJournal(directory: string, only?: readonly number[]): 
   let buffer: Buffer = Buffer.alloc(0);
   for (const [at, number] of segments.entries()) {
     const path = segmentPath(directory, number);
-    buffer = await readInto(buffer, path);
-    const end = decodeHeader(buffer) === null ? 'damaged' : takeAll(intents, buffer, number, path);
+    const file = files?.get(number) ?? (await open(path));
+    files?.set(number, file);
+    try {
+      buffer = await readInto(buffer, file);
+    } finally {
+      if (!files) await file.close();
+    }
+    const isOurs = decodeHeader(buffer) !== null;
+    const source = { segment: number, path, file: files && file, seed: isOurs ? seedOf(buffer) : 0 };
+    const end = isOurs ? takeAll(intents, buffer, source) : 'damaged';
     // A segment is made in its full size, and with the number that follows the last one's.
     const before = segments[at - 1];
     const removed = only === undefined && before !== undefined && before !== number - 1;
@@ -63,31 +89,49 @@ async function segmentNumbers(directory: string): Promise<number[]> {
 }
 
 /** Reads a file into the buffer, or into a larger one: many segments are read without a buffer for each. */
-async function readInto(buffer: Buffer, path: string): Promise<Buffer> {
-  const file = await open(path);
-  try {
-    const { size } = await file.stat();
-    const whole = size > buffer.buffer.byteLength ? Buffer.allocUnsafeSlow(size) : Buffer.from(buffer.buffer, 0, size);
-    let length = 0;
-    for (let read = -1; length < size && read !== 0; length += read) {
-      read = (await file.read(whole, length, size - length, length)).bytesRead;
-    }
-    return whole.subarray(0, length);
-  } finally {
-    await file.close();
+async function readInto(buffer: Buffer, file: FileHandle): Promise<Buffer> {
+  const { size } = await file.stat();
+  const whole = size > buffer.buffer.byteLength ? Buffer.allocUnsafeSlow(size) : Buffer.from(buffer.buffer, 0, size);
+  return whole.subarray(0, await readFully(file, whole, 0));
+}
+
+async function readFully(file: FileHandle, into: Buffer, position: number): Promise<number> {
+  let length = 0;
+  for (let read = -1; length < into.length && read !== 0; length += read) {
+    read = (await file.read(into, length, into.length - length, position + length)).bytesRead;
   }
+  return length;
+}
+
+/** A segment that intents are read from: through its descriptor if that is kept, else from its path. */
+export interface IntentSource {
+  readonly segment: number;
+  readonly path: string;
+  readonly file?: FileHandle | undefined;
+  readonly seed: number;
+}
+
+/** Where an intent's record stands in its segment, and its lines in there. */
+export interface Extent {
+  readonly at: number;
+  readonly bodyAt: number;
+  readonly bodyLength: number;
 }
 
 /** Reads the lines of one intent, checked by its checksum. */
-async function readBody(path: string, at: number, end: number, bodyAt: number, seed: number): Promise<Buffer> {
-  const bytes = Buffer.allocUnsafeSlow(end - at);
-  const file = await open(path);
+export async function readIntent(
+  { path, file, seed }: IntentSource,
+  { at, bodyAt, bodyLength }: Extent,
+  scratch: Scratch = createScratch(),
+): Promise<Buffer> {
+  const length = bodyAt + bodyLength - at;
+  if (scratch.bytes.length < length) scratch.bytes = Buffer.allocUnsafeSlow(length);
+  const bytes = scratch.bytes.subarray(0, length);
+  const opened = file ?? (await open(path));
   try {
-    for (let length = 0, read = -1; length < bytes.length && read !== 0; length += read) {
-      read = (await file.read(bytes, length, bytes.length - length, at + length)).bytesRead;
-    }
+    await readFully(opened, bytes, at);
   } finally {
-    await file.close();
+    if (!file) await opened.close();
   }
   if (decodeRecord(bytes, 0, seed) === null) throw new Error(`${path} has changed while it was read`);
   return bytes.subarray(bodyAt - at);
@@ -96,37 +140,30 @@ async function readBody(path: string, at: number, end: number, bodyAt: number, s
 function takeAll(
   intents: Map<number, LoadedIntent>,
   bytes: Buffer,
-  segment: number,
-  path: string,
+  source: IntentSource,
 ): 'clean' | 'torn' | 'damaged' {
   const { records, end } = decodeRecords(bytes);
-  const seed = seedOf(bytes);
-  for (const record of records) take(intents, record, segment, path, seed);
+  for (const record of records) take(intents, record, source);
   return end;
 }
 
-function take(
-  intents: Map<number, LoadedIntent>,
-  record: JournalRecord,
-  segment: number,
-  path: string,
-  seed: number,
-): void {
+function take(intents: Map<number, LoadedIntent>, record: JournalRecord, source: IntentSource): void {
   switch (record.type) {
     case 'intent': {
-      const { meta, at, bodyAt, bodyLength } = record;
+      const { meta } = record;
       const replaced = meta.replaces === undefined ? undefined : intents.get(meta.replaces);
       if (replaced) replaced.replaced = true;
       intents.set(meta.seq, {
         seq: meta.seq,
-        segment,
+        segment: source.segment,
         ids: meta.ids === '' ? [] : meta.ids.split(','),
         lastTimeUs: meta.lastTimeUs,
         place: placeOf(meta),
         from: 0,
         settled: false,
         replaced: false,
-        read: () => readBody(path, at, bodyAt + bodyLength, bodyAt, seed),
+        logged: meta.logged === true,
+        read: (scratch) => readIntent(source, record, scratch),
       });
       return;
     }

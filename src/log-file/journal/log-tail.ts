@@ -4,31 +4,37 @@
 import { basename, dirname } from 'node:path';
 import { IdSet } from '../../lib/id-set.ts';
 import type { KnownLines } from './known-lines.ts';
-import { linesIn, regularFiles } from './search.ts';
+import { scanLines } from './scan-lines.ts';
+import { regularFiles } from './search.ts';
 
 /** How much of the newest files is read: far more than can be in flight. */
 const READ_BYTES = 256 * 1024 * 1024;
 const EVENT_ID = /"event_id":(-?\d+)[,}]/;
 
 /** @param filename the log file's configured path, without a date. */
-export async function readLogTail(filename: string): Promise<KnownLines> {
+export async function readLogTail(filename: string): Promise<KnownLines & { readonly lines: number }> {
   const paths = await newestFiles(filename);
   const ids = new IdSet();
   for (const path of paths) {
-    for await (const line of linesIn(path)) {
-      const id = idOf(line);
+    await scanLines(path, (bytes, start, end) => {
+      const id = idOf(bytes, start, end);
       if (id !== null) ids.add(id);
-    }
+      return true;
+    });
   }
   return {
+    lines: ids.size,
     knows: (id) => ids.has(id),
     async linesOf(wanted) {
       const lines = new Map<string, string[]>();
       for (const path of paths) {
-        for await (const line of linesIn(path)) {
-          const id = idOf(line);
-          if (id !== null && wanted.has(id)) lines.set(id, [...(lines.get(id) ?? []), line.toString('utf8').trimEnd()]);
-        }
+        await scanLines(path, (bytes, start, end) => {
+          const id = idOf(bytes, start, end);
+          if (id !== null && wanted.has(id)) {
+            lines.set(id, [...(lines.get(id) ?? []), bytes.toString('utf8', start, end).trimEnd()]);
+          }
+          return true;
+        });
       }
       return lines;
     },
@@ -51,6 +57,6 @@ async function newestFiles(filename: string): Promise<string[]> {
 }
 
 /** The id is the second key of a line: near its start. */
-function idOf(line: Buffer): string | null {
-  return EVENT_ID.exec(line.toString('latin1', 0, 96))?.[1] ?? null;
+function idOf(bytes: Buffer, start: number, end: number): string | null {
+  return EVENT_ID.exec(bytes.toString('latin1', start, Math.min(end, start + 96)))?.[1] ?? null;
 }

@@ -39,6 +39,7 @@ export interface IntentMeta extends PlaceMeta {
   readonly ids: string;
   readonly lastTimeUs: number;
   readonly replaces?: number;
+  readonly logged?: true;
 }
 
 export interface PlacedMeta extends PlaceMeta {
@@ -97,12 +98,16 @@ export function encodeRecord(type: JournalRecord['type'], meta: object, body: Bu
   return head;
 }
 
-export const intentMeta = (seq: number, { place, ids, lastTimeUs, replaces }: Intent): IntentMeta => ({
+export const intentMeta = (
+  seq: number,
+  { place, ids, lastTimeUs, replaces, logged }: Omit<Intent, 'bytes'>,
+): IntentMeta => ({
   seq,
   ...placeMeta(place),
   ids: ids.join(','),
   lastTimeUs,
   ...(replaces === undefined ? {} : { replaces }),
+  ...(logged === true ? { logged } : {}),
 });
 
 export const placedMeta = (seq: number, place: LogPlace, from: number): PlacedMeta => ({

@@ -70,15 +70,26 @@ export class Segment {
     return this.#end;
   }
 
+  /** To read from; open until the segment is closed. */
+  get file(): FileHandle {
+    return this.#file;
+  }
+
   hasRoomFor(bytes: number): boolean {
     return this.#end + bytes + NO_RECORD.length <= this.#capacity;
   }
 
-  /** Writes records; they are part of the segment only when this has resolved. */
-  async append(parts: readonly Buffer[], durably: boolean): Promise<void> {
-    const length = await writeAt(this.#file, [...parts, NO_RECORD], this.#end);
+  /**
+   * Writes records; they are part of the segment only when this has resolved.
+   *
+   * @returns where the first of them begins.
+   */
+  async append(parts: readonly Buffer[], durably: boolean): Promise<number> {
+    const at = this.#end;
+    const length = await writeAt(this.#file, [...parts, NO_RECORD], at);
     if (durably) await this.#file.datasync();
     this.#end += length - NO_RECORD.length;
+    return at;
   }
 
   /** Closes the descriptor; safe to call twice. */

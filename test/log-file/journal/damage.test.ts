@@ -6,8 +6,9 @@ import { copyFile, mkdir, open, readdir, readFile, rename, rm, truncate, unlink,
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { SEGMENT_BYTES } from '../../../src/log-file/journal/segment.ts';
-import { readIds } from '../stage.ts';
-import { crash, JOURNAL_ID, restart, type Scene } from './scene.ts';
+import { waitFor } from '../../helpers/wait-for.ts';
+import { readIds, startStage } from '../stage.ts';
+import { crash, JOURNAL_ID, journalOptions, listen, restart, type Scene } from './scene.ts';
 
 const IDS = [1, 2];
 /** Every byte where there is time for it. */
@@ -73,6 +74,22 @@ test.each([
   const scene = await crash([[1], [2]]);
   await remove(scene);
   expect(await expectOnce(scene, 'removed')).toEqual([]);
+});
+
+test.each([
+  ['lines', true],
+  ['nothing', false],
+])('a journal that is missing after a crash is said when the log holds %s', async (_what, isSaid) => {
+  const scene = await crash([[1], [2]]);
+  await unlink(scene.segment(1));
+  if (!isSaid) await truncate(scene.path, 0);
+  const warnings: unknown[] = [];
+  const { log, alarms } = listen();
+  log.warn = (_fields: unknown, message?: unknown) => void warnings.push(message);
+  const running = startStage(scene.file, { log, journal: journalOptions(scene, [], { crashed: true }) });
+  await waitFor(() => running.stage.status().path);
+  expect(warnings).toEqual(isSaid ? [expect.stringContaining('there is no journal')] : []);
+  expect(alarms).toEqual([]);
 });
 
 test('a lost journal is said aloud, and files that were moved and compressed are read for it', async () => {

@@ -80,7 +80,7 @@ test('a segment goes when all of it and all before it is settled, and two settle
     true,
     false,
   ]);
-  expect([...(await journal.linesOf(new Set(['4', '6', '9']))).keys()]).toEqual(['4', '6']);
+  expect([...(await journal.linesOf(new Set(['4', '6', '9']))).keys()].sort()).toEqual(['4', '6']);
 });
 
 test('a segment that was given up is used again, and nothing of its old contents is read', async () => {

@@ -10,10 +10,11 @@ import type { LogFileConfig } from '../../../src/config/config.ts';
 import { createRowShape, type QueuedEvent } from '../../../src/event/event.ts';
 import { FRESH } from '../../../src/flow/standing.ts';
 import { createLogger, type Logger } from '../../../src/lib/logger.ts';
-import { Appender, type Lines } from '../../../src/log-file/appender.ts';
+import { Appender } from '../../../src/log-file/appender.ts';
 import { createLineClock } from '../../../src/log-file/clock.ts';
 import { Journal } from '../../../src/log-file/journal/journal.ts';
 import { stateDirectory } from '../../../src/log-file/local-lock.ts';
+import type { Lines } from '../../../src/log-file/progress.ts';
 import { createRenderer } from '../../../src/log-file/rendering.ts';
 import { type JournalOptions, openTarget } from '../../../src/log-file/target.ts';
 import { endStage, logFileConfig, makeBatch, type Running, SILENT, startStage } from '../stage.ts';
@@ -120,6 +121,8 @@ export const journalOptions = (scene: Scene, queue: readonly number[], more: Par
   of: () => ({ directory: scene.directory, id: JOURNAL_ID }),
   inherited: [],
   lost: false,
+  crashed: false,
+  keep: async () => 'in place' as const,
   stillOpen: async (ids: readonly string[]) => new Set(ids.filter((id) => queue.includes(Number(id)))),
   ...more,
 });
