@@ -19,6 +19,8 @@ export interface Config {
   /** Filled into `server_id` by recording. */
   readonly serverId: string;
   readonly storeBounceDetailsLength: number;
+  /** null = no second file with a line for each attempt. */
+  readonly deliveryLog: DeliveryLogConfig | null;
   /** Hex SHA-256 over the normalised routing part: a new value begins a new generation (QUEUE B7). */
   readonly fingerprint: string;
 }
@@ -32,6 +34,11 @@ export interface LogFileConfig {
   readonly createDirectory: boolean;
 }
 
+export interface DeliveryLogConfig {
+  /** Absolute path. */
+  readonly filename: string;
+}
+
 export interface RouteConfig {
   readonly matches: MatchConfig;
   readonly destination: DestinationConfig;
@@ -39,6 +46,8 @@ export interface RouteConfig {
   readonly key: string;
   /** false: its events wait as if it were paused. */
   readonly enabled: boolean;
+  /** `continue`: an event that matches goes here and on to the entries below as well (fan-out). */
+  readonly continues: boolean;
 }
 
 /** null = any. Types are canonical names (former names mapped), everything lower case. */
@@ -52,9 +61,21 @@ export type DestinationConfig =
   | { readonly type: 'drop_from_queue' }
   | { readonly type: 'leave_in_queue' };
 
+/** What a destination's lane goes by: `concurrency`, `max_per_second`, `batch` and `retry` of SPEC 5. */
 export interface LaneConfig {
+  /** Requests or transactions under way at most; a batch is one. */
   readonly concurrency: number;
+  /** Events a second at most; null = no limit. */
+  readonly maxPerSecond: number | null;
+  /** null = one event at a time. */
+  readonly batch: BatchConfig | null;
   readonly retry: RetryConfig;
+}
+
+export interface BatchConfig {
+  readonly maxEvents: number;
+  /** How long an event may wait for its batch to fill; 0 = only as long as the lane is busy. */
+  readonly maxWaitMs: number;
 }
 
 export interface RetryConfig {

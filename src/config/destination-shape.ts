@@ -152,4 +152,9 @@ export const destinationShape = z.discriminatedUnion('type', options, {
       : 'an object such as {"type": "leave_in_queue"}',
 });
 
+const tuningShape = object(tuning);
+
+/** What every destination with a lane may set. */
+export type TuningInput = z.output<typeof tuningShape>;
+
 export type DestinationInput = z.output<typeof destinationShape>;

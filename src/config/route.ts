@@ -9,6 +9,7 @@ import { readMatches } from './matching.ts';
 import { type Finding, formatPath, type Path } from './problem.ts';
 import { resolveSecret, type SecretOptions } from './secrets.ts';
 import type { EntryInput } from './shape.ts';
+import { tuningOf } from './tuning.ts';
 
 export interface RouteOptions extends SecretOptions {
   /** What `use_json_for_http_post` asks for. */
@@ -27,10 +28,10 @@ export async function makeRoute(
   at: number,
   options: RouteOptions,
 ): Promise<{ readonly route: RouteConfig | null; readonly findings: readonly Finding[] }> {
-  const { destination: input, enabled, name } = entry;
+  const { destination: input, enabled, name, continue: continues } = entry;
   const matches = readMatches(entry.matches);
   const done = (destination: DestinationConfig, key: string) => ({
-    route: { matches, destination, key, enabled },
+    route: { matches, destination, key, enabled, continues },
     findings: [],
   });
   switch (input.type) {
@@ -77,13 +78,7 @@ function httpPost(input: HttpPostInput, url: URL, defaultFormat: HttpPostConfig[
     format: input.format ?? defaultFormat,
     columns: input.columns,
     timeoutMs: input.timeout_ms,
-    concurrency: input.concurrency,
-    retry: {
-      initialMs: input.retry.initial_ms,
-      maxMs: input.retry.max_ms,
-      maxAttempts: input.retry.max_attempts,
-      maxRetryAfterMs: input.retry.max_retry_after_ms,
-    },
+    ...tuningOf(input),
   };
 }
 
