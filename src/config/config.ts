@@ -58,6 +58,8 @@ export interface MatchConfig {
 
 export type DestinationConfig =
   | HttpPostConfig
+  | CustomSqlConfig
+  | SqlInsertConfig
   | { readonly type: 'drop_from_queue' }
   | { readonly type: 'leave_in_queue' };
 
@@ -93,4 +95,54 @@ export interface HttpPostConfig extends LaneConfig {
   readonly format: 'json' | 'form';
   readonly columns: 'all' | 'applicable';
   readonly timeoutMs: number;
+}
+
+/** The database servers that SQL destinations know. */
+export type SqlServerKind = 'postgresql' | 'mysql' | 'sql-server';
+
+/** Where an SQL destination connects to: what `db_dsn`, `db_username` and `db_password` say together. */
+export interface SqlTarget {
+  readonly server: SqlServerKind;
+  /** A host name or an address; null = a Unix socket. */
+  readonly host: string | null;
+  readonly port: number;
+  /** PostgreSQL: the folder of the socket. MySQL: its path. null = TCP. */
+  readonly socket: string | null;
+  /** A named instance of SQL Server, whose port the server's browser tells. */
+  readonly instance: string | null;
+  readonly database: string;
+  readonly username: Secret;
+  readonly password: Secret | null;
+  /** What no error may show: the password, and the user name when it was given as a secret. */
+  readonly secrets: readonly Secret[];
+  /** null = no TLS. */
+  readonly tls: SqlTlsConfig | null;
+}
+
+export interface SqlTlsConfig {
+  /** `full`: certificate and host name. `ca`: the certificate alone. `none`: encrypted to whoever answers. */
+  readonly verify: 'full' | 'ca' | 'none';
+  /** Absolute paths of PEM files. */
+  readonly caFile: string | null;
+  readonly certFile: string | null;
+  readonly keyFile: string | null;
+}
+
+export interface CustomSqlConfig extends LaneConfig {
+  readonly type: 'custom_sql';
+  readonly target: SqlTarget;
+  /** The statement cut at its placeholders: one piece more than `bindList` has columns. */
+  readonly pieces: readonly string[];
+  readonly bindList: readonly string[];
+  readonly onConflict: 'accept' | 'fail';
+}
+
+export interface SqlInsertConfig extends LaneConfig {
+  readonly type: 'sql_insert';
+  readonly target: SqlTarget;
+  /** The parts of the table's name, unquoted: table, schema and table, or database, schema and table. */
+  readonly table: readonly string[];
+  /** null = all that both tables have, but for `id`. */
+  readonly columns: readonly string[] | null;
+  readonly onConflict: 'accept' | 'fail';
 }

@@ -9,6 +9,7 @@ import { readMatches } from './matching.ts';
 import { type Finding, formatPath, type Path } from './problem.ts';
 import { resolveSecret, type SecretOptions } from './secrets.ts';
 import type { EntryInput } from './shape.ts';
+import { makeSqlDestination } from './sql-destination.ts';
 import { tuningOf } from './tuning.ts';
 
 export interface RouteOptions extends SecretOptions {
@@ -22,7 +23,7 @@ export interface PlacedRoute {
   readonly route: RouteConfig;
 }
 
-/** Makes the entry with the index `at` into a route, or says what is wrong with it; a type not yet available is neither. */
+/** Makes the entry with the index `at` into a route, or says what is wrong with it. */
 export async function makeRoute(
   entry: EntryInput,
   at: number,
@@ -48,8 +49,11 @@ export async function makeRoute(
       return done(httpPost(input, url.url, options.defaultFormat), destinationKey(input.type, name, target));
     }
     case 'custom_sql':
-    case 'sql_insert':
-      return { route: null, findings: [] };
+    case 'sql_insert': {
+      const made = await makeSqlDestination(input, ['event_destinations', at, 'destination'], options);
+      if ('findings' in made) return { route: null, findings: made.findings };
+      return done(made.destination, destinationKey(input.type, name, made.parts));
+    }
     default:
       return input satisfies never;
   }
@@ -102,6 +106,9 @@ export function findConflicts(routes: readonly PlacedRoute[], lineOf: (at: numbe
 
 /** What two entries with one destination must agree on, for comparing only: there are secrets in it. */
 function settings({ destination, enabled }: RouteConfig): string {
-  const url = destination.type === 'http_post' ? destination.url.reveal() : null;
-  return JSON.stringify([enabled, url, destination]);
+  return JSON.stringify([enabled, destination], function (this: Record<string, unknown>, name, value) {
+    // JSON.stringify has asked the secret for its text already, and got a mask.
+    const own = this[name];
+    return own instanceof Secret ? own.reveal() : value;
+  });
 }
