@@ -168,22 +168,9 @@ function createSession(connection: Connection, bigint: (value: bigint) => unknow
     has: async (table, id) =>
       (await execute(`SELECT 1 FROM ${table.name} WHERE ${EVENT_UNIQUE_ID} = ? LIMIT 1`, [id])).length > 0,
     destroy: drop,
-    close: () =>
-      new Promise<void>((resolve) => {
-        // Not answered by a server that is gone without a word.
-        const timer = setTimeout(() => {
-          drop();
-          resolve();
-        }, CLOSE_DEADLINE_MS);
-        connection.end(() => {
-          clearTimeout(timer);
-          resolve();
-        });
-      }),
+    close: () => new Promise<void>((resolve) => connection.end(() => resolve())),
   } satisfies SqlSession & { readonly prepare: () => Promise<void> };
 }
-
-const CLOSE_DEADLINE_MS = 1_000;
 
 const quote = (name: string): string => `\`${name.replaceAll('`', '``')}\``;
 

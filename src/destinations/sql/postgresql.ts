@@ -90,14 +90,19 @@ async function connect(target: SqlTarget, stop: AbortSignal): Promise<SqlSession
   } finally {
     stop.removeEventListener('abort', drop);
   }
-  return createSession(client, { isLost: () => lost, lose, drop: () => dropAndCancel(client, target, drop) });
+  return createSession(client, {
+    isLost: () => lost,
+    lose,
+    drop: (cancels) => (cancels ? dropAndCancel(client, target, drop) : drop()),
+  });
 }
 
 interface Line {
   readonly isLost: () => boolean;
   /** Not to be used again. */
   readonly lose: () => void;
-  readonly drop: () => void;
+  /** `cancels`: the server is told as well. */
+  readonly drop: (cancels: boolean) => void;
 }
 
 function createSession(client: pg.Client, { isLost, lose, drop }: Line): SqlSession {
@@ -151,11 +156,9 @@ function createSession(client: pg.Client, { isLost, lose, drop }: Line): SqlSess
     },
     has: async (table, id) =>
       (await ask(`SELECT 1 FROM ${table.name} WHERE ${EVENT_UNIQUE_ID} = $1 LIMIT 1`, [id])).length > 0,
-    destroy: () => drop(),
-    close: async () => {
-      if (busy > 0) drop();
-      else await client.end().catch(() => undefined);
-    },
+    // There is something to cancel only while something is under way.
+    destroy: () => drop(busy > 0),
+    close: () => client.end().catch(() => undefined),
   };
 }
 

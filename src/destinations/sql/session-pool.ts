@@ -2,10 +2,13 @@
 //
 //   opening ──▶ lent ◀──▶ idle ──▶ closed (idle for long, pool closed)        lent ──▶ dropped (not usable any more)
 
+import { delay } from '../../lib/delay.ts';
 import type { SqlSession } from './driver.ts';
 
 /** Long enough for the pauses of steady traffic; a fire wall forgets a silent connection after minutes. */
 const IDLE_MS = 30_000;
+/** A server that is gone without a word answers no goodbye. */
+const CLOSE_DEADLINE_MS = 1_000;
 
 export interface SessionPoolOptions {
   /** Most connections at a time, lent or idle. */
@@ -59,7 +62,7 @@ export class SessionPool {
       const at = this.#idle.findIndex((kept) => kept.session === session);
       this.#idle.splice(at, 1);
       this.#gone();
-      void session.close();
+      void sayGoodbye(session);
     }, IDLE_MS).unref();
     this.#idle.push({ session, timer });
     this.#next();
@@ -70,7 +73,7 @@ export class SessionPool {
     this.#closed = true;
     const idle = this.#idle.splice(0);
     for (const { timer } of idle) clearTimeout(timer);
-    await Promise.all(idle.map(({ session }) => session.close()));
+    await Promise.all(idle.map(({ session }) => sayGoodbye(session)));
   }
 
   #turn(stop: AbortSignal): Promise<void> {
@@ -103,4 +106,11 @@ export class SessionPool {
     const [first] = this.#waiting;
     first?.();
   }
+}
+
+async function sayGoodbye(session: SqlSession): Promise<void> {
+  const late = new AbortController();
+  await Promise.race([session.close(), delay(CLOSE_DEADLINE_MS, late.signal)]);
+  late.abort();
+  session.destroy();
 }

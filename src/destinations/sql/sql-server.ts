@@ -84,6 +84,8 @@ async function connect(target: SqlTarget, stop: AbortSignal): Promise<SqlSession
     connectionTimeout: TRANSACTION_DEADLINE_MS,
     requestTimeout: TRANSACTION_DEADLINE_MS,
     pool: { min: 0, max: 1 },
+    // A round trip for each transaction; a connection that has ended is known as such without it.
+    validateConnection: false,
     options: {
       encrypt: tls !== null,
       trustServerCertificate: tls?.rejectUnauthorized === false,

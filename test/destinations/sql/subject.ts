@@ -7,6 +7,7 @@ import { createCustomSql } from '../../../src/destinations/sql/custom-sql.ts';
 import { createMysqlDriver } from '../../../src/destinations/sql/mysql.ts';
 import { createPostgresqlDriver } from '../../../src/destinations/sql/postgresql.ts';
 import { createSqlInsert } from '../../../src/destinations/sql/sql-insert.ts';
+import { createSqlServerDriver } from '../../../src/destinations/sql/sql-server.ts';
 import { loadGood } from '../../config/config-file.ts';
 
 /** A database that the tests may do anything to. */
@@ -53,9 +54,12 @@ function create(
       log: log as Parameters<typeof createDestination>[1]['log'],
     });
   }
-  const strict = { strict: config.type === 'sql_insert' };
-  const driver =
-    config.target.server === 'mysql' ? createMysqlDriver(config.target, strict) : createPostgresqlDriver(config.target);
+  const { target } = config;
+  const driver = {
+    mysql: () => createMysqlDriver(target, { strict: config.type === 'sql_insert' }),
+    postgresql: () => createPostgresqlDriver(target),
+    'sql-server': () => createSqlServerDriver(target),
+  }[target.server]();
   const options = { driver, log: log as Parameters<typeof createDestination>[1]['log'], deadlineMs };
   return config.type === 'custom_sql' ? createCustomSql(config, options) : createSqlInsert(config, options);
 }
