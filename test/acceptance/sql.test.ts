@@ -47,7 +47,7 @@ test.skipIf(!requireMariadb())(
     const insert = (from: number, to: number, type: string) =>
       world.database.query<{ id: string }>(
         `INSERT INTO events (event_type, event_time, email, event_unique_id)
-         SELECT $3, 1767225600, n || '@example.com', $3 || n FROM generate_series($1::int, $2::int) AS n RETURNING id`,
+         SELECT $3::text, 1767225600, n || '@example.com', $3::text || n FROM generate_series($1::int, $2::int) AS n RETURNING id`,
         [from, to, type],
       );
     const third = EVENTS / 3;
