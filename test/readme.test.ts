@@ -77,7 +77,12 @@ test('every link leads to a file, and to a heading in it', async () => {
       .toLowerCase()
       .replace(/[^\p{L}\d -]/gu, '')
       .replaceAll(' ', '-');
-  const pages = { 'README.md': README, 'docs/operations.md': OPERATIONS, 'docs/state.md': STATE };
+  const pages = {
+    'README.md': README,
+    'docs/operations.md': OPERATIONS,
+    'docs/state.md': STATE,
+    'docs/sql-destinations.md': await read('docs/sql-destinations.md'),
+  };
   for (const [page, text] of Object.entries(pages)) {
     for (const [, target = ''] of text.matchAll(LINKED)) {
       if (/^https?:/.test(target)) continue;
@@ -132,7 +137,7 @@ describe('the examples', () => {
     async (text) => {
       const file = join(folder, 'example.json');
       await writeFile(file, text);
-      const env = { SUPPRESSION_URL: 'https://hooks.example.com/suppressions' };
+      const env = { SUPPRESSION_URL: 'https://hooks.example.com/suppressions', CRM_PASSWORD: 'secret' };
       expect(await loadConfig(file, { env })).toMatchObject({ problems: [], warnings: [], config: expect.anything() });
     },
   );

@@ -19,6 +19,8 @@ export interface Config {
   /** Filled into `server_id` by recording. */
   readonly serverId: string;
   readonly storeBounceDetailsLength: number;
+  /** null = no second file with a line for each attempt. */
+  readonly deliveryLog: DeliveryLogConfig | null;
   /** Hex SHA-256 over the normalised routing part: a new value begins a new generation (QUEUE B7). */
   readonly fingerprint: string;
 }
@@ -32,6 +34,11 @@ export interface LogFileConfig {
   readonly createDirectory: boolean;
 }
 
+export interface DeliveryLogConfig {
+  /** Absolute path. */
+  readonly filename: string;
+}
+
 export interface RouteConfig {
   readonly matches: MatchConfig;
   readonly destination: DestinationConfig;
@@ -39,6 +46,8 @@ export interface RouteConfig {
   readonly key: string;
   /** false: its events wait as if it were paused. */
   readonly enabled: boolean;
+  /** `continue`: an event that matches goes here and on to the entries below as well (fan-out). */
+  readonly continues: boolean;
 }
 
 /** null = any. Types are canonical names (former names mapped), everything lower case. */
@@ -49,12 +58,26 @@ export interface MatchConfig {
 
 export type DestinationConfig =
   | HttpPostConfig
+  | CustomSqlConfig
+  | SqlInsertConfig
   | { readonly type: 'drop_from_queue' }
   | { readonly type: 'leave_in_queue' };
 
+/** What a destination's lane goes by: `concurrency`, `max_per_second`, `batch` and `retry` of SPEC 5. */
 export interface LaneConfig {
+  /** Requests or transactions under way at most; a batch is one. */
   readonly concurrency: number;
+  /** Events a second at most; null = no limit. */
+  readonly maxPerSecond: number | null;
+  /** null = one event at a time. */
+  readonly batch: BatchConfig | null;
   readonly retry: RetryConfig;
+}
+
+export interface BatchConfig {
+  readonly maxEvents: number;
+  /** How long an event may wait for its batch to fill; 0 = only as long as the lane is busy. */
+  readonly maxWaitMs: number;
 }
 
 export interface RetryConfig {
@@ -72,4 +95,54 @@ export interface HttpPostConfig extends LaneConfig {
   readonly format: 'json' | 'form';
   readonly columns: 'all' | 'applicable';
   readonly timeoutMs: number;
+}
+
+/** The database servers that SQL destinations know. */
+export type SqlServerKind = 'postgresql' | 'mysql' | 'sql-server';
+
+/** Where an SQL destination connects to: what `db_dsn`, `db_username` and `db_password` say together. */
+export interface SqlTarget {
+  readonly server: SqlServerKind;
+  /** A host name or an address; null = a Unix socket. */
+  readonly host: string | null;
+  readonly port: number;
+  /** PostgreSQL: the folder of the socket. MySQL: its path. null = TCP. */
+  readonly socket: string | null;
+  /** A named instance of SQL Server, whose port the server's browser tells. */
+  readonly instance: string | null;
+  readonly database: string;
+  readonly username: Secret;
+  readonly password: Secret | null;
+  /** What no error may show: the password, and the user name when it was given as a secret. */
+  readonly secrets: readonly Secret[];
+  /** null = no TLS. */
+  readonly tls: SqlTlsConfig | null;
+}
+
+export interface SqlTlsConfig {
+  /** `full`: certificate and host name. `ca`: the certificate alone. `none`: encrypted to whoever answers. */
+  readonly verify: 'full' | 'ca' | 'none';
+  /** Absolute paths of PEM files. */
+  readonly caFile: string | null;
+  readonly certFile: string | null;
+  readonly keyFile: string | null;
+}
+
+export interface CustomSqlConfig extends LaneConfig {
+  readonly type: 'custom_sql';
+  readonly target: SqlTarget;
+  /** The statement cut at its placeholders: one piece more than `bindList` has columns. */
+  readonly pieces: readonly string[];
+  readonly bindList: readonly string[];
+  readonly onConflict: 'accept' | 'fail';
+}
+
+export interface SqlInsertConfig extends LaneConfig {
+  readonly type: 'sql_insert';
+  readonly target: SqlTarget;
+  /** The parts of the table's name, unquoted: table, schema and table, or database, schema and table. */
+  readonly table: readonly string[];
+  /** null = all that both tables have, but for `id`. */
+  readonly columns: readonly string[] | null;
+  readonly onConflict: 'accept' | 'fail';
 }

@@ -4,7 +4,6 @@
 import { z } from 'zod';
 import { isObject } from './problem.ts';
 import { flag, object, oneOf, secretText, text, wholeNumber } from './shape-parts.ts';
-import { UNAVAILABLE_TYPES } from './unavailable.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -101,31 +100,54 @@ const httpPostShape = object({
 });
 
 const sqlConnection = {
-  db_dsn: secretText('a database URL').meta({ description: 'URL of the database, or a Perl DBI string.' }),
-  db_username: secretText('a user name').optional().meta({ description: 'User name at the database.' }),
-  db_password: secretText('a password').optional().meta({ description: 'Password at the database.' }),
-  on_conflict: oneOf('accept', 'fail').optional().meta({ description: 'What a unique violation counts as.' }),
+  db_dsn: secretText('a database URL').meta({
+    description: 'URL of the database, or a Perl DBI string.',
+    examples: ['postgresql://10.0.0.5/crm', 'mysql://10.0.0.5/crm', 'mssql://10.0.0.5/crm', { env: 'CRM_DSN' }],
+  }),
+  db_username: secretText('a user name').optional().meta({
+    description: 'User name at the database, over the one in db_dsn.',
+  }),
+  db_password: secretText('a password').optional().meta({
+    description: 'Password at the database, over the one in db_dsn.',
+  }),
 };
+
+const columnNames = z.array(text('a column name'), { error: 'a list of column names' });
 
 const customSqlShape = object({
   type: z.literal('custom_sql').meta({ description: 'An SQL statement for each event.' }),
   ...sqlConnection,
-  sql: text('an SQL statement').meta({ description: 'The statement, with ? for each bound column.' }),
-  bind_list: z
-    .array(text('a column name'), { error: 'a list of column names' })
-    .default([])
-    .meta({ description: 'The columns bound to the placeholders, in order.' }),
+  sql: text('an SQL statement').meta({
+    description: "The statement, with ? for each bound column. PostgreSQL's operator ? is written ??.",
+    examples: ["UPDATE subscribers SET status = 'bad' WHERE email = ?", 'CALL bounced(?, ?)'],
+  }),
+  bind_list: columnNames.default([]).meta({
+    description: 'The columns bound to the placeholders, in order.',
+    examples: [['email', 'event_time']],
+  }),
+  on_conflict: oneOf('accept', 'fail').default('fail').meta({
+    description: 'What a unique violation counts as: accept = delivered, fail = refused.',
+  }),
   ...tuning,
 });
 
 const sqlInsertShape = object({
-  type: z.literal('sql_insert').meta({ description: 'A row in a queue table of another database for each event.' }),
+  type: z.literal('sql_insert').meta({ description: 'A row in a table of another database for each event.' }),
   ...sqlConnection,
-  table: text('a table name').meta({ description: 'The table, with its schema where that is needed.' }),
-  columns: z
-    .array(text('a column name'), { error: 'a list of column names' })
+  table: text('a table name').meta({
+    description: 'The table, with its schema where that is needed; "quoted" parts are taken as they stand.',
+    examples: ['events', 'crm.events'],
+  }),
+  columns: columnNames
+    .min(1, { error: 'a list of column names, not empty' })
     .optional()
-    .meta({ description: 'The columns to fill. Without it, those that both tables have.' }),
+    .meta({
+      description: 'The columns to fill. Without it, those that both tables have, but for id.',
+      examples: [['event_unique_id', 'event_type', 'event_time', 'email']],
+    }),
+  on_conflict: oneOf('accept', 'fail').default('accept').meta({
+    description: 'What a row with the same event_unique_id counts as: accept = delivered, fail = refused.',
+  }),
   ...tuning,
 });
 
@@ -139,10 +161,8 @@ const dropShape = object({
 
 const options = [httpPostShape, leaveShape, dropShape, customSqlShape, sqlInsertShape] as const;
 
-/** The destination types of this version. */
-export const availableTypes: readonly string[] = options
-  .map((option): string => option.shape.type.value)
-  .filter((type) => !UNAVAILABLE_TYPES.includes(type));
+/** The destination types. */
+export const availableTypes: readonly string[] = options.map((option) => option.shape.type.value);
 
 /** Where events go: one shape for each `type`. */
 export const destinationShape = z.discriminatedUnion('type', options, {
@@ -151,5 +171,10 @@ export const destinationShape = z.discriminatedUnion('type', options, {
       ? `one of the types ${availableTypes.map((type) => `"${type}"`).join(', ')}`
       : 'an object such as {"type": "leave_in_queue"}',
 });
+
+const tuningShape = object(tuning);
+
+/** What every destination with a lane may set. */
+export type TuningInput = z.output<typeof tuningShape>;
 
 export type DestinationInput = z.output<typeof destinationShape>;

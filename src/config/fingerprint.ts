@@ -3,6 +3,7 @@
 
 import { createHash } from 'node:crypto';
 import type { DestinationConfig, RouteConfig } from './config.ts';
+import { describeSqlTarget } from './identity.ts';
 
 /** Hex SHA-256 over the routes in order: what each matches, and where to and in which form it sends. */
 export function fingerprintOf(routes: readonly Omit<RouteConfig, 'enabled'>[]): string {
@@ -25,6 +26,18 @@ function describe(destination: DestinationConfig): string[] {
       // The key may be a name: a named destination that moves to another address is a new configuration all the same.
       const url = new URL(destination.url.reveal());
       return [destination.type, url.origin + url.pathname, destination.format, destination.columns];
+    }
+    case 'custom_sql':
+      return [
+        destination.type,
+        describeSqlTarget(destination.target),
+        ...destination.pieces,
+        '',
+        ...destination.bindList,
+      ];
+    case 'sql_insert': {
+      const { target, table, columns } = destination;
+      return [destination.type, describeSqlTarget(target), ...table, '', ...(columns ?? ['*'])];
     }
     case 'drop_from_queue':
     case 'leave_in_queue':

@@ -4,7 +4,7 @@
 import { z } from 'zod';
 import { destinationShape } from './destination-shape.ts';
 import { configShape, entryShape } from './shape.ts';
-import { UNAVAILABLE_KEYS, UNAVAILABLE_TYPES } from './unavailable.ts';
+import { UNAVAILABLE_KEYS } from './unavailable.ts';
 
 type Schema = z.core.JSONSchema.BaseSchema;
 
@@ -19,7 +19,6 @@ export function printJsonSchema(): string {
       if (destinationShape.options.some((option) => option === zodSchema)) {
         withoutUnavailable(jsonSchema, 'destination');
       }
-      if (jsonSchema.oneOf !== undefined) jsonSchema.oneOf = jsonSchema.oneOf.filter(isAvailableType);
     },
   });
   return `${JSON.stringify(schema, null, 2)}\n`;
@@ -31,9 +30,4 @@ function withoutUnavailable(schema: Schema, place: 'top' | 'entry' | 'destinatio
     if (off === undefined) delete schema.properties[key];
     else schema.properties[key] = { const: off, default: off, description: 'Not available in this version yet.' };
   }
-}
-
-function isAvailableType(option: Schema): boolean {
-  const type = option.properties?.type;
-  return !(typeof type === 'object' && UNAVAILABLE_TYPES.some((name) => name === type.const));
 }

@@ -128,6 +128,7 @@ function assemble(input: ConfigInput, routes: readonly RouteConfig[], folder: st
     pollIntervalMs: input.poll_interval_ms,
     serverId: input.server_id ?? hostname(),
     storeBounceDetailsLength: input.store_bounce_details_length,
+    deliveryLog: input.delivery_log ? { filename: resolve(folder, input.delivery_log.filename) } : null,
     fingerprint: fingerprintOf(routes),
   };
 }

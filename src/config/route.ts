@@ -9,6 +9,8 @@ import { readMatches } from './matching.ts';
 import { type Finding, formatPath, type Path } from './problem.ts';
 import { resolveSecret, type SecretOptions } from './secrets.ts';
 import type { EntryInput } from './shape.ts';
+import { makeSqlDestination } from './sql-destination.ts';
+import { tuningOf } from './tuning.ts';
 
 export interface RouteOptions extends SecretOptions {
   /** What `use_json_for_http_post` asks for. */
@@ -21,16 +23,16 @@ export interface PlacedRoute {
   readonly route: RouteConfig;
 }
 
-/** Makes the entry with the index `at` into a route, or says what is wrong with it; a type not yet available is neither. */
+/** Makes the entry with the index `at` into a route, or says what is wrong with it. */
 export async function makeRoute(
   entry: EntryInput,
   at: number,
   options: RouteOptions,
 ): Promise<{ readonly route: RouteConfig | null; readonly findings: readonly Finding[] }> {
-  const { destination: input, enabled, name } = entry;
+  const { destination: input, enabled, name, continue: continues } = entry;
   const matches = readMatches(entry.matches);
   const done = (destination: DestinationConfig, key: string) => ({
-    route: { matches, destination, key, enabled },
+    route: { matches, destination, key, enabled, continues },
     findings: [],
   });
   switch (input.type) {
@@ -47,8 +49,11 @@ export async function makeRoute(
       return done(httpPost(input, url.url, options.defaultFormat), destinationKey(input.type, name, target));
     }
     case 'custom_sql':
-    case 'sql_insert':
-      return { route: null, findings: [] };
+    case 'sql_insert': {
+      const made = await makeSqlDestination(input, ['event_destinations', at, 'destination'], options);
+      if ('findings' in made) return { route: null, findings: made.findings };
+      return done(made.destination, destinationKey(input.type, name, made.parts));
+    }
     default:
       return input satisfies never;
   }
@@ -77,13 +82,7 @@ function httpPost(input: HttpPostInput, url: URL, defaultFormat: HttpPostConfig[
     format: input.format ?? defaultFormat,
     columns: input.columns,
     timeoutMs: input.timeout_ms,
-    concurrency: input.concurrency,
-    retry: {
-      initialMs: input.retry.initial_ms,
-      maxMs: input.retry.max_ms,
-      maxAttempts: input.retry.max_attempts,
-      maxRetryAfterMs: input.retry.max_retry_after_ms,
-    },
+    ...tuningOf(input),
   };
 }
 
@@ -107,6 +106,9 @@ export function findConflicts(routes: readonly PlacedRoute[], lineOf: (at: numbe
 
 /** What two entries with one destination must agree on, for comparing only: there are secrets in it. */
 function settings({ destination, enabled }: RouteConfig): string {
-  const url = destination.type === 'http_post' ? destination.url.reveal() : null;
-  return JSON.stringify([enabled, url, destination]);
+  return JSON.stringify([enabled, destination], function (this: Record<string, unknown>, name, value) {
+    // JSON.stringify has asked the secret for its text already, and got a mask.
+    const own = this[name];
+    return own instanceof Secret ? own.reveal() : value;
+  });
 }

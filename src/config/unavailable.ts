@@ -24,9 +24,6 @@ export const UNAVAILABLE_KEYS: readonly UnavailableKey[] = [
   { place: 'destination', key: 'batch' },
 ];
 
-/** Destination types that are refused. */
-export const UNAVAILABLE_TYPES: readonly string[] = ['custom_sql', 'sql_insert'];
-
 /** Finds what a configuration asks for that this version cannot do. */
 export function findUnavailable(value: unknown): Finding[] {
   const findings = unavailableKeys(value, [], 'top');
@@ -35,13 +32,7 @@ export function findUnavailable(value: unknown): Finding[] {
   for (const at of entries.keys()) {
     const entry: Path = ['event_destinations', at];
     findings.push(...unavailableKeys(value, entry, 'entry'));
-    const destination: Path = [...entry, 'destination'];
-    const type = valueAt(value, [...destination, 'type']);
-    if (typeof type === 'string' && UNAVAILABLE_TYPES.includes(type)) {
-      findings.push({ path: [...destination, 'type'], message: refusal(`the destination type "${type}"`) });
-    } else {
-      findings.push(...unavailableKeys(value, destination, 'destination'));
-    }
+    findings.push(...unavailableKeys(value, [...entry, 'destination'], 'destination'));
   }
   return findings;
 }
@@ -54,9 +45,9 @@ function unavailableKeys(value: unknown, path: Path, place: UnavailableKey['plac
       entry.place === place &&
       Object.hasOwn(object, entry.key) &&
       (entry.off === undefined || object[entry.key] !== entry.off),
-  ).map(({ key }) => ({ path, key, message: refusal(`"${key}"`) }));
-}
-
-function refusal(what: string): string {
-  return `${what} is not available in this version of tailrace yet; take it out`;
+  ).map(({ key }) => ({
+    path,
+    key,
+    message: `"${key}" is not available in this version of tailrace yet; take it out`,
+  }));
 }

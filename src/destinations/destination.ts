@@ -11,6 +11,13 @@ export type DeliveryResult =
       readonly error: string;
       /** What the receiver asked for (`Retry-After`), before any cap. */
       readonly retryAfterMs?: number;
+      /**
+       * `event`: the receiver works and refused this very event (400, 413, 422, a value that a column does not take), so
+       * it says nothing against the destination. Without it the destination is to blame, and its breaker counts it.
+       */
+      readonly blame?: 'event';
+      /** The HTTP status, or the server's SQLSTATE or error number. */
+      readonly status?: number | string;
     };
 
 export interface Destination {

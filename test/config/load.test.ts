@@ -30,6 +30,7 @@ test('the configuration of the step-by-step guide is good as it is', async () =>
       matches: { eventTypes: null, mailClasses: null },
       key: 'http_post https://my-hook-server.exampledomain.com/notification',
       enabled: true,
+      continues: false,
       destination: {
         type: 'http_post',
         url: expect.anything(),
@@ -37,6 +38,8 @@ test('the configuration of the step-by-step guide is good as it is', async () =>
         columns: 'all',
         timeoutMs: 30_000,
         concurrency: 10,
+        maxPerSecond: null,
+        batch: null,
         retry: { initialMs: 1_000, maxMs: 300_000, maxAttempts: null, maxRetryAfterMs: 3_600_000 },
       },
     },
@@ -52,6 +55,7 @@ test('the initial configuration is good and leaves everything in the queue', asy
       matches: { eventTypes: null, mailClasses: null },
       key: 'leave_in_queue',
       enabled: true,
+      continues: false,
       destination: { type: 'leave_in_queue' },
     },
   ]);

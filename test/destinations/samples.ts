@@ -43,6 +43,8 @@ export function httpPostConfig(url: string, changes: Partial<HttpPostConfig> = {
     columns: 'all',
     timeoutMs: 5000,
     concurrency: 10,
+    maxPerSecond: null,
+    batch: null,
     retry: { initialMs: 1000, maxMs: 300_000, maxAttempts: null, maxRetryAfterMs: 3_600_000 },
     ...changes,
   };

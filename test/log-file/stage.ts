@@ -58,6 +58,7 @@ export function makeBatch(
     pollIntervalMs: 200,
     serverId: 'test',
     storeBounceDetailsLength: 1024,
+    deliveryLog: null,
     fingerprint: '',
   };
   return {

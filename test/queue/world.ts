@@ -65,18 +65,23 @@ export function configOf(words: ConfigInWords): Config {
     pollIntervalMs: words.pollIntervalMs ?? 20,
     serverId: 'test',
     storeBounceDetailsLength: 1024,
+    deliveryLog: null,
     fingerprint: fingerprintOf(routes),
   };
 }
 
 function routeOf({ types, to, enabled = true, maxAttempts, concurrency = 10, retryMs = 5 }: RouteInWords): RouteConfig {
   const matches = { eventTypes: types ? new Set(types) : null, mailClasses: null };
-  if (to === 'left') return { matches, destination: { type: 'leave_in_queue' }, key: 'leave_in_queue', enabled };
-  if (to === 'dropped') return { matches, destination: { type: 'drop_from_queue' }, key: 'drop_from_queue', enabled };
+  const continues = false;
+  if (to === 'left')
+    return { matches, destination: { type: 'leave_in_queue' }, key: 'leave_in_queue', enabled, continues };
+  if (to === 'dropped')
+    return { matches, destination: { type: 'drop_from_queue' }, key: 'drop_from_queue', enabled, continues };
   return {
     matches,
     key: to,
     enabled,
+    continues,
     destination: {
       type: 'http_post',
       url: new Secret('http://127.0.0.1/'),
@@ -84,6 +89,8 @@ function routeOf({ types, to, enabled = true, maxAttempts, concurrency = 10, ret
       columns: 'all',
       timeoutMs: 30_000,
       concurrency,
+      maxPerSecond: null,
+      batch: null,
       retry: {
         initialMs: retryMs,
         maxMs: retryMs * 8,

@@ -1,10 +1,16 @@
 import { expect, test } from 'vitest';
+import type { LaneConfig } from '../../src/config/config.ts';
 import type { BatchEvent } from '../../src/flow/batch.ts';
 import { createBudget } from '../../src/router/budget.ts';
 import { Lane, type LaneEvent, type LaneOptions } from '../../src/router/lane.ts';
 import { batchEventOf, createManual, eventOf, regimeOf } from './batches.ts';
 
-const CONFIG = { concurrency: 2, retry: { initialMs: 1, maxMs: 1, maxAttempts: null, maxRetryAfterMs: 1 } };
+const CONFIG: LaneConfig = {
+  concurrency: 2,
+  maxPerSecond: null,
+  batch: null,
+  retry: { initialMs: 1, maxMs: 1, maxAttempts: null, maxRetryAfterMs: 1 },
+};
 
 function createLane(more: Partial<LaneOptions> = {}) {
   const manual = createManual();
