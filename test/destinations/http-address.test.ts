@@ -1,5 +1,5 @@
 // `public_only`: which addresses it takes, and that a connection to any other never begins. Nothing here ever connects
-// to an address that is not this machine's own.
+// to an address that is not this machine's own, not even while the code under test is broken.
 
 import type { LookupFunction } from 'node:net';
 import { describe, expect, test } from 'vitest';
@@ -142,7 +142,7 @@ describe('with public_only', () => {
     expect(receiver.connections).toBe(0);
   });
 
-  test.each(['127.0.0.1', '::1', '::ffff:127.0.0.1', '169.254.169.254'])(
+  test.each(['127.0.0.1', '::1', '::ffff:127.0.0.1'])(
     'a name that leads to %s is refused before anything is connected',
     async (address) => {
       await using receiver = await createHttpReceiver();
