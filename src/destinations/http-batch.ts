@@ -7,6 +7,8 @@ import { createHash } from 'node:crypto';
 export interface BatchMember {
   /** Its JSON text. */
   readonly body: string;
+  /** Octets of it. */
+  readonly bytes: number;
   /** Its idempotency key. */
   readonly key: string;
 }
@@ -14,9 +16,33 @@ export interface BatchMember {
 /** Most octets of one body; a larger event goes alone. What receivers take by default lies below, and a 413 halves it. */
 export const MAX_BATCH_BYTES = 4 * 1024 * 1024;
 
-/** The body of a batch. */
-export function batchBody(members: readonly BatchMember[]): string {
-  return `[${members.map(({ body }) => body).join(',')}]`;
+const OPEN = 0x5b;
+const COMMA = 0x2c;
+const CLOSE = 0x5d;
+
+/** Makes a member of its body and its key. */
+export function batchMember(body: string, key: string): BatchMember {
+  return { body, bytes: Buffer.byteLength(body), key };
+}
+
+/**
+ * The body of a batch. Each event is written to its place: to join the texts and encode the whole takes half as much
+ * again, most of all when one event is not ASCII.
+ */
+export function batchBody(members: readonly BatchMember[]): Buffer {
+  const array = Buffer.allocUnsafe(sizeOf(members));
+  let at = 0;
+  for (const { body } of members) {
+    array[at] = at === 0 ? OPEN : COMMA;
+    at += 1 + array.write(body, at + 1);
+  }
+  array[at] = CLOSE;
+  return array;
+}
+
+/** With a bracket or comma before each, and the last bracket. */
+function sizeOf(members: readonly BatchMember[]): number {
+  return members.reduce((sum, { bytes }) => sum + bytes + 1, 1);
 }
 
 /**
@@ -33,14 +59,14 @@ export function batchKey(members: readonly BatchMember[]): string {
 export function cutBatches(members: readonly BatchMember[], maxEvents: number): readonly (readonly BatchMember[])[] {
   const batches: BatchMember[][] = [];
   let batch: BatchMember[] = [];
-  let bytes = 0;
+  let bytes = 1;
   for (const member of members) {
-    // With the comma or bracket.
-    const more = Buffer.byteLength(member.body) + 1;
+    // With the comma or bracket before it.
+    const more = member.bytes + 1;
     if (batch.length > 0 && (batch.length === maxEvents || bytes + more > MAX_BATCH_BYTES)) {
       batches.push(batch);
       batch = [];
-      bytes = 0;
+      bytes = 1;
     }
     batch.push(member);
     bytes += more;

@@ -7,7 +7,7 @@ import type { Secret } from '../lib/secret.ts';
 const PREFIX = 'whsec_';
 
 /** Gives the headers that sign a request, names and values in turn. */
-export type Signer = (id: string, body: string, nowMs: number) => readonly string[];
+export type Signer = (id: string, body: Buffer, nowMs: number) => readonly string[];
 
 /**
  * Creates the signer of one destination. The id is the idempotency key, so it is the same in every attempt; the time

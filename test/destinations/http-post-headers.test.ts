@@ -117,7 +117,7 @@ test('the id of a signature is the same in every attempt, its time is that of th
 test("a known request has the standard's known signature", () => {
   // The example of the specification and of its libraries' tests.
   const sign = createSigner([new Secret('whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw')]);
-  expect(sign('msg_p5jXN8AQM9LWM0D4loKWxJek', '{"test": 2432232314}', 1_614_265_330_000)).toEqual([
+  expect(sign('msg_p5jXN8AQM9LWM0D4loKWxJek', Buffer.from('{"test": 2432232314}'), 1_614_265_330_000)).toEqual([
     'webhook-id',
     'msg_p5jXN8AQM9LWM0D4loKWxJek',
     'webhook-timestamp',
