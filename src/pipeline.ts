@@ -125,7 +125,7 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     signal: AbortSignal.any([deadline.signal, over]),
   });
   const router: Router = new Router({
-    createDestination: (route, { config }) => createDestination(route.destination, { config, log: logger }),
+    createDestination: (route, { config }) => createDestination(route.destination, { config, key: route.key, logger }),
     mayDeliver: () => rights.held && logFile.status().state === 'ok',
     onLane: (lane) => feeder.start(lane),
     onRoom: () => feeder.onRoom(),

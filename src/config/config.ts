@@ -95,6 +95,38 @@ export interface HttpPostConfig extends LaneConfig {
   readonly format: 'json' | 'form';
   readonly columns: 'all' | 'applicable';
   readonly timeoutMs: number;
+  /** More request headers, in the file's order; checked, so that each can be sent as it is. */
+  readonly headers: readonly HttpHeader[];
+  /** null = none but the user information that the URL may bear. */
+  readonly auth: HttpAuth | null;
+  /** Keys of the signature in the form `whsec_<base64>`, the newest first; empty = requests are not signed. */
+  readonly signingSecrets: readonly Secret[];
+  /** null = Node's own authorities, no client certificate. */
+  readonly tls: HttpTls | null;
+  /** Bodies go out compressed with gzip. */
+  readonly compress: boolean;
+  /** Only addresses of the public internet are connected to. */
+  readonly publicOnly: boolean;
+  /** URL of the proxy that the environment names for this destination; null = none. It may bear a password. */
+  readonly proxy: Secret | null;
+}
+
+export interface HttpHeader {
+  readonly name: string;
+  readonly value: Secret;
+}
+
+export type HttpAuth =
+  | { readonly type: 'bearer'; readonly token: Secret }
+  | { readonly type: 'basic'; readonly username: Secret; readonly password: Secret };
+
+/** PEM texts. */
+export interface HttpTls {
+  /** Authorities to trust instead of Node's own. */
+  readonly ca: string | null;
+  /** Our certificate, with the chain that leads to its authority. */
+  readonly cert: string | null;
+  readonly key: Secret | null;
 }
 
 /** The database servers that SQL destinations know. */

@@ -59,17 +59,28 @@ const tuning = {
 /** Who we are to an HTTP destination. */
 export const authShape = z.union(
   [
-    object({ bearer: secretText('a token') }),
-    object({ basic: object({ username: secretText('a user name'), password: secretText('a password') }) }),
+    object({ bearer: secretText('a token').meta({ description: 'Sent as Authorization: Bearer.' }) }),
+    object({
+      basic: object({
+        username: secretText('a user name').meta({ description: 'User name, without a colon.' }),
+        password: secretText('a password').meta({ description: 'Password.' }),
+      }).meta({ description: 'Sent as Authorization: Basic.' }),
+    }),
   ],
   { error: 'an object with either "bearer" or "basic"' },
 );
 
 /** Certificates for an HTTP destination: paths of PEM files. */
 export const tlsShape = object({
-  ca: text('the path of a PEM file').optional(),
-  cert: text('the path of a PEM file').optional(),
-  key: text('the path of a PEM file').optional(),
+  ca: text('the path of a PEM file')
+    .optional()
+    .meta({ description: 'Authorities to trust instead of the usual ones: the path of a PEM file.' }),
+  cert: text('the path of a PEM file')
+    .optional()
+    .meta({ description: 'Client certificate with its chain: the path of a PEM file.' }),
+  key: text('the path of a PEM file')
+    .optional()
+    .meta({ description: 'Key of the client certificate, not encrypted: the path of a PEM file.' }),
 });
 
 const httpPostShape = object({
@@ -90,12 +101,29 @@ const httpPostShape = object({
   headers: z
     .record(z.string(), secretText('a text'), { error: 'an object of header names and values' })
     .optional()
-    .meta({ description: 'More request headers.' }),
-  auth: authShape.optional().meta({ description: 'Credentials for the Authorization header.' }),
-  signing_secret: secretText('a signing secret').optional().meta({ description: 'Signs each request.' }),
-  tls: tlsShape.optional().meta({ description: 'Certificates.' }),
-  compress: flag().default(false).meta({ description: 'Compress the body.' }),
-  public_only: flag().default(false).meta({ description: 'Refuse private and local addresses.' }),
+    .meta({
+      description: 'More request headers. A value may come from the environment or a file.',
+      examples: [{ 'X-Api-Key': { env: 'HOOK_API_KEY' } }],
+    }),
+  auth: authShape.optional().meta({
+    description: 'Credentials for the Authorization header: a bearer token, or a user name and a password.',
+    examples: [{ bearer: { env: 'HOOK_TOKEN' } }],
+  }),
+  signing_secret: secretText('a signing secret')
+    .optional()
+    .meta({
+      description:
+        'Signs each request as Standard Webhooks has it: whsec_ and a key in base64; several, with spaces between them, while one replaces the other.',
+      examples: [{ env: 'HOOK_SIGNING_SECRET' }],
+    }),
+  tls: tlsShape.optional().meta({
+    description: 'Certificates: private authorities, and our own.',
+    examples: [{ ca: '/etc/tailrace/ca.pem', cert: '/etc/tailrace/client.pem', key: '/etc/tailrace/client.key' }],
+  }),
+  compress: flag().default(false).meta({ description: 'true: compress the body with gzip.' }),
+  public_only: flag().default(false).meta({
+    description: 'true: connect to addresses of the public internet only, never to private or local ones.',
+  }),
   ...tuning,
 });
 

@@ -2,20 +2,16 @@
 // the destination's key known. And says when two entries disagree about the destination they share.
 
 import { Secret } from '../lib/secret.ts';
-import type { DestinationConfig, HttpPostConfig, RouteConfig } from './config.ts';
-import type { DestinationInput } from './destination-shape.ts';
-import { destinationKey, splitHttpUrl } from './identity.ts';
+import type { DestinationConfig, RouteConfig } from './config.ts';
+import { type HttpPostOptions, makeHttpPost } from './http-route.ts';
+import { destinationKey } from './identity.ts';
 import { readMatches } from './matching.ts';
-import { type Finding, formatPath, type Path } from './problem.ts';
-import { resolveSecret, type SecretOptions } from './secrets.ts';
+import { type Finding, formatPath } from './problem.ts';
 import type { EntryInput } from './shape.ts';
 import { makeSqlDestination } from './sql-destination.ts';
-import { tuningOf } from './tuning.ts';
 
-export interface RouteOptions extends SecretOptions {
-  /** What `use_json_for_http_post` asks for. */
-  readonly defaultFormat: HttpPostConfig['format'];
-}
+/** What making the routes of a file needs besides their entries. */
+export interface RouteOptions extends HttpPostOptions {}
 
 /** A route in its place in the file. */
 export interface PlacedRoute {
@@ -40,13 +36,9 @@ export async function makeRoute(
     case 'drop_from_queue':
       return done({ type: input.type }, destinationKey(input.type, name));
     case 'http_post': {
-      const url = await resolveUrl(input.url, options);
-      if ('problem' in url) {
-        const path: Path = ['event_destinations', at, 'destination', 'url'];
-        return { route: null, findings: [{ path, message: `"url": ${url.problem}` }] };
-      }
-      const target = splitHttpUrl(url.url, typeof input.url !== 'string');
-      return done(httpPost(input, url.url, options.defaultFormat), destinationKey(input.type, name, target));
+      const made = await makeHttpPost(input, ['event_destinations', at, 'destination'], options);
+      if ('findings' in made) return { route: null, findings: made.findings };
+      return done(made.destination, destinationKey(input.type, name, made.target));
     }
     case 'custom_sql':
     case 'sql_insert': {
@@ -57,33 +49,6 @@ export async function makeRoute(
     default:
       return input satisfies never;
   }
-}
-
-type HttpPostInput = Extract<DestinationInput, { type: 'http_post' }>;
-
-async function resolveUrl(source: HttpPostInput['url'], options: SecretOptions) {
-  const resolved = await resolveSecret(source, options);
-  if ('problem' in resolved) return resolved;
-  const text = resolved.secret.reveal();
-  const from = typeof source === 'string' ? 'a text' : 'another text there';
-  if (!URL.canParse(text)) return { problem: `expected an http:// or https:// URL, found ${from} that is no URL` };
-  const url = new URL(text);
-  if (url.protocol !== 'http:' && url.protocol !== 'https:') {
-    return { problem: `expected an http:// or https:// URL, found ${from} with another scheme` };
-  }
-  url.hash = '';
-  return { url };
-}
-
-function httpPost(input: HttpPostInput, url: URL, defaultFormat: HttpPostConfig['format']): HttpPostConfig {
-  return {
-    type: 'http_post',
-    url: new Secret(url.href),
-    format: input.format ?? defaultFormat,
-    columns: input.columns,
-    timeoutMs: input.timeout_ms,
-    ...tuningOf(input),
-  };
 }
 
 /**
@@ -106,9 +71,9 @@ export function findConflicts(routes: readonly PlacedRoute[], lineOf: (at: numbe
 
 /** What two entries with one destination must agree on, for comparing only: there are secrets in it. */
 function settings({ destination, enabled }: RouteConfig): string {
-  return JSON.stringify([enabled, destination], function (this: Record<string, unknown>, name, value) {
-    // JSON.stringify has asked the secret for its text already, and got a mask.
-    const own = this[name];
-    return own instanceof Secret ? own.reveal() : value;
+  // A replacer is given the masked text; the secret itself is still in the object that holds it.
+  return JSON.stringify([enabled, destination], function (this: unknown, key, value: unknown) {
+    const original = (this as Readonly<Record<string, unknown>>)[key];
+    return original instanceof Secret ? original.reveal() : value;
   });
 }

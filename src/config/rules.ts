@@ -1,6 +1,7 @@
 // Rules between several keys, which no shape of a single value can say. They look at the value as it is, so that one
 // wrong key elsewhere does not hide what is wrong here.
 
+import { checkHttpPost } from './http-rules.ts';
 import { type Finding, isObject, type Path, valueAt } from './problem.ts';
 
 /** Everything that breaks a rule of SPEC 5 between keys. */
@@ -12,6 +13,7 @@ export function findBrokenRules(value: unknown): Finding[] {
     for (const at of entries.keys()) {
       findings.push(...checkMatches(value, ['event_destinations', at, 'matches']));
       findings.push(...checkRetry(value, ['event_destinations', at, 'destination', 'retry']));
+      findings.push(...checkHttpPost(value, ['event_destinations', at, 'destination']));
     }
     findings.push(...checkLast(entries));
   }

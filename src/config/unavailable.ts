@@ -14,14 +14,7 @@ interface UnavailableKey {
 export const UNAVAILABLE_KEYS: readonly UnavailableKey[] = [
   { place: 'top', key: 'delivery_log' },
   { place: 'entry', key: 'continue', off: false },
-  { place: 'destination', key: 'headers' },
-  { place: 'destination', key: 'auth' },
-  { place: 'destination', key: 'signing_secret' },
-  { place: 'destination', key: 'tls' },
-  { place: 'destination', key: 'compress', off: false },
-  { place: 'destination', key: 'public_only', off: false },
   { place: 'destination', key: 'max_per_second' },
-  { place: 'destination', key: 'batch' },
 ];
 
 /** Finds what a configuration asks for that this version cannot do. */

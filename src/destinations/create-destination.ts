@@ -13,9 +13,12 @@ import { createPostgresqlDriver } from './sql/postgresql.ts';
 import { createSqlInsert } from './sql/sql-insert.ts';
 import { createSqlServerDriver } from './sql/sql-server.ts';
 
-export interface CreateDestinationOptions {
+/** What a driver needs besides its own settings. */
+export interface CreateOptions {
   readonly config: Pick<Config, 'httpKeepAlive' | 'httpUserAgent' | 'expandJsonColumns'>;
-  readonly log: Pick<Logger, 'warn'>;
+  /** What the destination is called. */
+  readonly key: string;
+  readonly logger: Logger;
 }
 
 /**
@@ -23,17 +26,21 @@ export interface CreateDestinationOptions {
  *
  * @throws {TailraceError} CONFIG_INVALID when the URL is not one; the configuration's loader has said it better before.
  */
-export function createDestination(
-  destination: DestinationConfig,
-  { config, log }: CreateDestinationOptions,
-): Destination {
+export function createDestination(destination: DestinationConfig, { config, key, logger }: CreateOptions): Destination {
   switch (destination.type) {
     case 'http_post':
-      return createHttpPost(destination, config);
+      return createHttpPost(destination, {
+        ...config,
+        onGone: (error) =>
+          logger.error(
+            { destination: key, error },
+            'a destination says that its address is gone for good; its events wait until you change or remove it',
+          ),
+      });
     case 'custom_sql':
-      return createCustomSql(destination, { driver: sqlDriver(destination), log });
+      return createCustomSql(destination, { driver: sqlDriver(destination), log: logger });
     case 'sql_insert':
-      return createSqlInsert(destination, { driver: sqlDriver(destination), log });
+      return createSqlInsert(destination, { driver: sqlDriver(destination), log: logger });
     case 'drop_from_queue':
       return createDropFromQueue();
     case 'leave_in_queue':

@@ -18,6 +18,8 @@ export type DeliveryResult =
       readonly blame?: 'event';
       /** The HTTP status, or the server's SQLSTATE or error number. */
       readonly status?: number | string;
+      /** How the refused answer's body begins: one line of at most 200 octets. Never a secret. */
+      readonly answer?: string;
     };
 
 export interface Destination {

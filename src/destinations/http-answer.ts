@@ -27,6 +27,15 @@ const MAX_QUOTE_CHARACTERS = 100;
 /** Octets that are looked at for the quote; masking secrets may shorten it, so these are more. */
 const MAX_QUOTE_BYTES = 4096;
 
+/** Octets of a body that are kept for the delivery log. */
+const MAX_ANSWER_BYTES = 200;
+
+/**
+ * The receiver works and refuses what it was sent: a batch is sent again in halves, until the event that is to blame
+ * stands alone (SPEC 6).
+ */
+const BLAMES_EVENT: ReadonlySet<number> = new Set([400, 413, 422]);
+
 const MAX_STATUS_TEXT_CHARACTERS = 60;
 const MAX_LOCATION_CHARACTERS = 200;
 
@@ -35,19 +44,53 @@ export function isSuccess(status: number): boolean {
   return status >= 200 && status < 300;
 }
 
-/** Judges the answer to one event. */
+/** Whether a status says that the address is gone for good. */
+export function isGone(result: DeliveryResult): boolean {
+  return !result.ok && result.status === 410;
+}
+
+/** Judges the answer to one event, or to one batch as a whole. */
 export function judgeAnswer(answer: HttpAnswer, format: HttpPostConfig['format'], target: HttpTarget): DeliveryResult {
   if (isSuccess(answer.status)) {
     if (format === 'json') return ACCEPTED;
     if (answer.bodyState === 'ended' && OK.test(answer.body.toString('latin1'))) return ACCEPTED;
-    return {
-      ok: false,
-      error: `${statusLine(answer, target)}, but the body is not "ok": ${quoteBody(answer, target)}`,
-    };
+    return refusal(
+      answer,
+      target,
+      `${statusLine(answer, target)}, but the body is not "ok": ${quoteBody(answer, target)}`,
+    );
   }
   const retryAfterMs = answer.status === 429 || answer.status === 503 ? parseRetryAfter(answer.headers) : undefined;
   const error = `${statusLine(answer, target)}: ${explain(answer, target)}`;
-  return retryAfterMs === undefined ? { ok: false, error } : { ok: false, error, retryAfterMs };
+  return {
+    ...refusal(answer, target, error),
+    ...(BLAMES_EVENT.has(answer.status) && { blame: 'event' }),
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
+  };
+}
+
+function refusal(answer: HttpAnswer, target: HttpTarget, error: string): DeliveryResult & { readonly ok: false } {
+  const start = startOfBody(answer, target);
+  return { ok: false, error, status: answer.status, ...(start !== '' && { answer: start }) };
+}
+
+/** The body's first octets as one line, nothing for one that is empty or compressed. */
+function startOfBody({ headers, body }: HttpAnswer, target: HttpTarget): string {
+  if (encodingOf(headers)) return '';
+  const line = visible(target.scrub(body.subarray(0, MAX_QUOTE_BYTES).toString()), MAX_ANSWER_BYTES);
+  const octets = Buffer.from(line);
+  if (octets.length <= MAX_ANSWER_BYTES) return line;
+  // A character that is cut in two goes as a whole.
+  return octets
+    .subarray(0, MAX_ANSWER_BYTES)
+    .toString()
+    .replace(/\ufffd+$/, '');
+}
+
+/** What a body is compressed with; undefined when it can be read as it is. */
+function encodingOf(headers: IncomingHttpHeaders): string | undefined {
+  const encoding = single(headers['content-encoding'])?.trim().toLowerCase();
+  return encoding === '' || encoding === 'identity' ? undefined : encoding;
 }
 
 function explain(answer: HttpAnswer, target: HttpTarget): string {
@@ -56,6 +99,7 @@ function explain(answer: HttpAnswer, target: HttpTarget): string {
     return `redirect to ${describeLocation(location, target)} not followed; name the final url in the configuration`;
   }
   const quote = quoteBody(answer, target);
+  if (answer.status === 407 && target.proxy) return `the proxy asks for a user name and a password; ${quote}`;
   return answer.status === 410 ? `this address is gone for good, change or remove the destination; ${quote}` : quote;
 }
 
@@ -65,10 +109,9 @@ function statusLine({ status, statusText }: HttpAnswer, target: HttpTarget): str
 }
 
 function quoteBody({ headers, body, bodyState }: HttpAnswer, target: HttpTarget): string {
-  const encoding = single(headers['content-encoding'])?.trim().toLowerCase();
+  const encoding = encodingOf(headers);
   if (body.length === 0) return bodyState === 'ended' ? 'empty body' : 'no body in time';
-  if (encoding && encoding !== 'identity')
-    return `body compressed with ${visible(encoding, 20)}, which was not asked for`;
+  if (encoding) return `body compressed with ${visible(encoding, 20)}, which was not asked for`;
   const text = target.scrub(body.subarray(0, MAX_QUOTE_BYTES).toString());
   return visible(text, MAX_QUOTE_CHARACTERS) || 'blank body';
 }

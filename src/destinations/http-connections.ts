@@ -4,8 +4,15 @@
 //
 //   new ──▶ busy ◀──▶ idle ──▶ discarded          busy ──▶ discarded (error, deadline, body not worth reading)
 
-import type { Socket } from 'node:net';
-import { buildConnector, Client } from 'undici';
+import { type buildConnector, Client } from 'undici';
+
+/** What is being connected, or is: destroyed at any moment, it is a connection no more. */
+export interface Connecting {
+  destroy(error: Error): unknown;
+}
+
+/** Begins a connection; the callback is called once, with an error or with a socket that HTTP can be spoken on. */
+export type Connector = (options: buildConnector.Options, callback: buildConnector.Callback) => Connecting;
 
 export interface HttpConnectionsOptions {
   readonly origin: string;
@@ -13,17 +20,14 @@ export interface HttpConnectionsOptions {
   readonly concurrency: number;
   /** Most idle connections; 0 = a connection per request. */
   readonly keepAlive: number;
-  /** Never less than the deadline of an exchange, which ends it first. */
-  readonly connectTimeoutMs: number;
-  /** Certificates to trust instead of Node's own (PEM). */
-  readonly ca?: string;
+  readonly connect: Connector;
 }
 
 export interface Connection {
   readonly client: Client;
   /** An exchange has ended well on its present socket: the next one may find it closed by the other side. */
   used: boolean;
-  socket: Socket | undefined;
+  connecting: Connecting | undefined;
 }
 
 /** Whoever wants a connection: called once, at once or as soon as one is free. */
@@ -39,7 +43,6 @@ const SURPLUS_LINGER_MS = 100;
 
 export class HttpConnections {
   readonly #options: HttpConnectionsOptions;
-  readonly #connect: buildConnector.connector;
   readonly #all = new Set<Connection>();
   /** The longest idle first; the last is taken first, so that a surplus grows old. */
   readonly #idle: Connection[] = [];
@@ -49,12 +52,6 @@ export class HttpConnections {
 
   constructor(options: HttpConnectionsOptions) {
     this.#options = options;
-    this.#connect = buildConnector({
-      timeout: options.connectTimeoutMs,
-      // Said aloud, because NODE_TLS_REJECT_UNAUTHORIZED=0 would else switch the verification off.
-      rejectUnauthorized: true,
-      ...(options.ca !== undefined && { ca: options.ca }),
-    });
   }
 
   borrow(borrower: Borrower): void {
@@ -113,9 +110,9 @@ export class HttpConnections {
 
   #open(): Connection {
     const connection: Connection = {
-      client: this.#createClient((socket) => (connection.socket = socket)),
+      client: this.#createClient((connecting) => (connection.connecting = connecting)),
       used: false,
-      socket: undefined,
+      connecting: undefined,
     };
     connection.client.on('disconnect', () => {
       // A client connects anew for its next request; one without a request has nothing to stay for.
@@ -126,15 +123,15 @@ export class HttpConnections {
     return connection;
   }
 
-  #createClient(onSocket: (socket: Socket | undefined) => void): Client {
+  #createClient(onConnecting: (connecting: Connecting) => void): Client {
     return new Client(this.#options.origin, {
       // 0: undici asks for `connection: close`.
       pipelining: this.#options.keepAlive === 0 ? 0 : 1,
       // One deadline covers all; it is the exchange's.
       headersTimeout: 0,
       bodyTimeout: 0,
-      // The connector returns the socket, though its type does not say so. A client lets go of it only once it is connected.
-      connect: (options, callback) => onSocket(this.#connect(options, callback) as unknown as Socket | undefined),
+      // Kept, because a client lets go of it only once it is connected.
+      connect: (options, callback) => onConnecting(this.#options.connect(options, callback)),
     });
   }
 
@@ -143,7 +140,7 @@ export class HttpConnections {
     const at = this.#idle.indexOf(connection);
     if (at >= 0) this.#idle.splice(at, 1);
     const closed = connection.client.destroy();
-    connection.socket?.destroy(new Error('connection discarded'));
+    connection.connecting?.destroy(new Error('connection discarded'));
     return closed;
   }
 

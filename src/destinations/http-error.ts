@@ -24,6 +24,23 @@ const CERTIFICATE: Readonly<Record<string, string>> = {
   ERR_TLS_CERT_ALTNAME_INVALID: 'is for another host',
 };
 
+/** Code of our own error for an address that `public_only` refuses; its message begins with the address. */
+export const NOT_PUBLIC = 'ADDRESS_NOT_PUBLIC';
+
+/** Code of our own error about a proxy, not the receiver; its message is a whole line. */
+export const PROXY_FAILED = 'PROXY_FAILED';
+
+/** Codes with which a receiver says that it wants another certificate from us, or one at all. */
+const CLIENT_CERTIFICATE: Readonly<Record<string, string>> = {
+  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: 'asks for a client certificate (tls.cert)',
+  ERR_SSL_TLSV1_ALERT_UNKNOWN_CA: 'does not trust our client certificate (tls.cert)',
+  ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE: 'does not accept our client certificate (tls.cert)',
+  ERR_SSL_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE: 'does not accept our client certificate (tls.cert)',
+  ERR_SSL_SSLV3_ALERT_CERTIFICATE_REVOKED: 'says that our client certificate is revoked (tls.cert)',
+  ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED: 'says that our client certificate has expired (tls.cert)',
+  ERR_SSL_SSLV3_ALERT_CERTIFICATE_UNKNOWN: 'does not accept our client certificate (tls.cert)',
+};
+
 /** Codes with which a socket that the other side has closed can show it. */
 const CLOSED = new Set([
   'ECONNRESET',
@@ -44,10 +61,16 @@ export function describeHttpError(error: unknown, place: string, phase: Phase): 
   const code = codeOf(error) ?? '';
   const certificate = CERTIFICATE[code];
   if (certificate) return `the certificate of ${place} ${certificate} (${code})`;
+  const ours = CLIENT_CERTIFICATE[code];
+  if (ours) return `${place} ${ours} (${code})`;
   if (/^ERR_SSL_|^ERR_TLS_|^EPROTO$/.test(code)) return `no TLS connection with ${place} (${code})`;
   if (code.startsWith('HPE_') && !CLOSED.has(code)) return `${place} does not answer in HTTP/1.1 (${code})`;
   if (CLOSED.has(code)) return `${place} closed the connection ${DOING[phase]}`;
   switch (code) {
+    case PROXY_FAILED:
+      return messageOf(error);
+    case NOT_PUBLIC:
+      return `not connected to ${place}: ${messageOf(error)}, and public_only is set`;
     case 'ECONNREFUSED':
       return `connection refused by ${place}`;
     case 'ENOTFOUND':

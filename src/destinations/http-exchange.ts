@@ -93,9 +93,8 @@ export class HttpExchange implements Dispatcher.DispatchHandler, Borrower {
     const success = isSuccess(status);
     if (success && this.#settings.bodyDecides) return;
     if (success) this.#settleWithAnswer('cut');
-    clearTimeout(this.#timer);
-    const remainingMs = this.#settings.timeoutMs - (performance.now() - this.#startedAtMs);
-    this.#timer = setTimeout(() => this.#onReadEnough(), Math.min(MAX_IDLE_READING_MS, remainingMs));
+    // Most bodies come with their headers, and are over before this: only the others need a timer of their own.
+    queueMicrotask(() => this.#limitReading());
   }
 
   onResponseData(_: unknown, chunk: Buffer): void {
@@ -125,6 +124,13 @@ export class HttpExchange implements Dispatcher.DispatchHandler, Borrower {
     if (this.#head && !isSuccess(this.#head.status)) this.#settleWithAnswer('cut');
     this.#settle({ error: describeHttpError(error, this.#settings.place, this.#phase) });
     this.#discard();
+  }
+
+  #limitReading(): void {
+    if (!this.#connection) return;
+    clearTimeout(this.#timer);
+    const remainingMs = this.#settings.timeoutMs - (performance.now() - this.#startedAtMs);
+    this.#timer = setTimeout(() => this.#onReadEnough(), Math.min(MAX_IDLE_READING_MS, remainingMs));
   }
 
   /** The connection had been idle, and no answer began: most likely it was closed before our request reached it. */

@@ -32,7 +32,7 @@ describe('a receiver that cannot be reached', () => {
 describe('a certificate', () => {
   const errorWith = async (cert: string, ca?: string): Promise<string | null> => {
     await using receiver = await createHttpReceiver({}, { tls: { key: KEY, cert } });
-    await using destination = httpPost(receiver.url(), {}, ca === undefined ? {} : { ca });
+    await using destination = httpPost(receiver.url(), ca === undefined ? {} : { tls: { ca, cert: null, key: null } });
     return await destination.errorOf();
   };
 

@@ -2,8 +2,9 @@
 
 import { inspect } from 'node:util';
 import { expect, test } from 'vitest';
+import { Secret } from '../../src/lib/secret.ts';
 import { type Answer, createHttpReceiver } from '../helpers/http-receiver.ts';
-import { httpPost } from './samples.ts';
+import { httpPost, NEVER, sampleEvent } from './samples.ts';
 
 const BASIC = Buffer.from('canary-user:canary pass').toString('base64');
 
@@ -28,6 +29,26 @@ test.each(ECHOES)('no secret stands in the error about %j', async (answer) => {
   expect(error).not.toBeNull();
   expect(error).not.toMatch(/canary/);
   expect(error).not.toContain(BASIC);
+});
+
+const secret = (text: string) => new Secret(text);
+
+test.each([
+  ['a header', 'canary"<&> x', { headers: [{ name: 'x-a', value: secret('canary"<&> x') }] }],
+  ['a word of a header', 'canary-word', { headers: [{ name: 'x-a', value: secret('Key canary-word') }] }],
+  ['a bearer token', 'canary"<&>', { auth: { type: 'bearer', token: secret('canary"<&>') } }],
+  ['a user name', 'canary', { auth: { type: 'basic', username: secret('canary'), password: secret('x') } }],
+  ['a password', 'canary ü', { auth: { type: 'basic', username: secret('x'), password: secret('canary ü') } }],
+  ['a signing secret', 'whsec_canary00', { signingSecrets: [secret('whsec_x'), secret('whsec_canary00')] }],
+  ['the key of a signing secret', 'canary00', { signingSecrets: [secret('whsec_canary00')] }],
+] as const)('%s that is echoed in any form stands nowhere in the result', async (_, text, settings) => {
+  const html = text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;');
+  const body = [text, JSON.stringify(text), encodeURIComponent(text), html].join(' ');
+  await using receiver = await createHttpReceiver({ status: 401, body });
+  await using destination = httpPost(receiver.url(), settings);
+  const [result] = await destination.deliver([sampleEvent()], NEVER);
+  expect(inspect(result)).not.toContain('canary');
+  expect(inspect(result)).toContain('[secret]');
 });
 
 test('no secret stands in the error about a receiver that is away or a URL that is none', async () => {

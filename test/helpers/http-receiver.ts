@@ -7,7 +7,7 @@ import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import { gzipSync } from 'node:zlib';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { waitFor } from './wait-for.ts';
 
 export interface ReceivedRequest {
@@ -15,7 +15,10 @@ export interface ReceivedRequest {
   /** Path and query. */
   readonly url: string;
   readonly headers: IncomingHttpHeaders;
+  /** Decompressed when it came compressed with gzip. */
   readonly body: string;
+  /** Octets of the body as it came. */
+  readonly bodyBytes: number;
   /** Which connection it came on: 1 is the receiver's first. */
   readonly connection: number;
 }
@@ -69,7 +72,12 @@ export interface HttpReceiver extends AsyncDisposable {
 
 export interface HttpReceiverOptions {
   /** PEM; the URL is then https. */
-  readonly tls?: { readonly key: string; readonly cert: string };
+  readonly tls?: {
+    readonly key: string;
+    readonly cert: string;
+    /** Asks for a certificate of this authority, and refuses who has none. */
+    readonly clientCa?: string;
+  };
 }
 
 /** Starts a receiver. */
@@ -85,11 +93,13 @@ export async function createHttpReceiver(
   const onRequest = async (message: IncomingMessage, response: ServerResponse): Promise<void> => {
     const chunks: Buffer[] = [];
     for await (const chunk of message) chunks.push(chunk);
+    const sent = Buffer.concat(chunks);
     const received = {
       method: message.method ?? '',
       url: message.url ?? '',
       headers: message.headers,
-      body: Buffer.concat(chunks).toString(),
+      body: (message.headers['content-encoding'] === 'gzip' ? gunzipSync(sent) : sent).toString(),
+      bodyBytes: sent.length,
       connection: numberOf(message),
     };
     requests.push(received);
@@ -101,7 +111,10 @@ export async function createHttpReceiver(
     onRequest(message, response).catch(() => message.socket.destroy());
   };
   // Idle connections stay, unless a test closes them.
-  const server = options.tls ? createTlsServer(options.tls, listener) : createServer(listener);
+  const { tls } = options;
+  const server = tls
+    ? createTlsServer({ ...tls, ...(tls.clientCa && { ca: tls.clientCa, requestCert: true }) }, listener)
+    : createServer(listener);
   server.keepAliveTimeout = 0;
   server.on(options.tls ? 'secureConnection' : 'connection', (socket: Socket) => {
     connections += 1;

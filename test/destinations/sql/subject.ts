@@ -51,7 +51,8 @@ function create(
   if (deadlineMs === undefined) {
     return createDestination(config, {
       config: { httpKeepAlive: 1, httpUserAgent: 'x', expandJsonColumns: [] },
-      log: log as Parameters<typeof createDestination>[1]['log'],
+      key: 'sql',
+      logger: log as Parameters<typeof createDestination>[1]['logger'],
     });
   }
   const { target } = config;
@@ -60,7 +61,7 @@ function create(
     postgresql: () => createPostgresqlDriver(target),
     'sql-server': () => createSqlServerDriver(target),
   }[target.server]();
-  const options = { driver, log: log as Parameters<typeof createDestination>[1]['log'], deadlineMs };
+  const options = { driver, log: log as Parameters<typeof createDestination>[1]['logger'], deadlineMs };
   return config.type === 'custom_sql' ? createCustomSql(config, options) : createSqlInsert(config, options);
 }
 
