@@ -20,8 +20,6 @@ export const UNAVAILABLE_KEYS: readonly UnavailableKey[] = [
   { place: 'destination', key: 'tls' },
   { place: 'destination', key: 'compress', off: false },
   { place: 'destination', key: 'public_only', off: false },
-  { place: 'destination', key: 'max_per_second' },
-  { place: 'destination', key: 'batch' },
 ];
 
 /** Destination types that are refused. */

@@ -1,5 +1,6 @@
 // Feeds a lane with what is due at its destination: retries whose time has come and events that wait for room. One loop
-// a lane, so that a million due events of one destination never stand before those of another.
+// a lane, so that a million due events of one destination never stand before those of another. A lane that is paused,
+// disabled or whose breaker is open has no room, so nothing is asked for it; when its breaker wants a probe it gets one.
 
 import { setMaxListeners } from 'node:events';
 import type { Regime } from '../flow/batch.ts';
@@ -82,7 +83,8 @@ export class Feeder {
     const warn = createThrottle((fields, message) => logger.warn(fields, message));
     while (!signal.aborted && router.lanes.has(lane)) {
       const room = lane.roomForDue;
-      if (room.events < WORTH_EVENTS || room.bytes < WORTH_BYTES) {
+      const worthEvents = lane.wantsProbe ? 1 : WORTH_EVENTS;
+      if (room.events < worthEvents || room.bytes < WORTH_BYTES) {
         await wakes.room.wait(IDLE_MS, signal);
         continue;
       }

@@ -143,8 +143,6 @@ describe('not available yet', () => {
     ['tls', destinations(post('http://h/', { tls: {} }))],
     ['compress', destinations(post('http://h/', { compress: true }))],
     ['public_only', destinations(post('http://h/', { public_only: true }))],
-    ['max_per_second', destinations(post('http://h/', { max_per_second: 5 }))],
-    ['batch', destinations(post('http://h/', { batch: { max_events: 5 } }))],
     [
       'custom_sql',
       destinations({
