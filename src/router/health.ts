@@ -68,7 +68,8 @@ export class Health {
     if (this.breaker.cause === null) return;
     const waitMs = this.breaker.untilMs - nowMs;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(this.#options.onProbe, Math.ceil(Math.min(waitMs, MAX_TIMER_MS))).unref();
+    // Node's timers come up to a millisecond early, and nobody would ask again.
+    this.#timer = setTimeout(this.#options.onProbe, Math.min(waitMs, MAX_TIMER_MS) + 2).unref();
     if (opened && nowMs - this.#saidMs >= NEWS_INTERVAL_MS) this.#say(error, waitMs);
   }
 

@@ -18,9 +18,9 @@ export interface LaneEvent {
   answered: boolean;
 }
 
-/** True when it was never tried at the destination it stands at. */
-export const isUntried = ({ batchEvent, destinationId }: LaneEvent): boolean =>
-  batchEvent.stored.failed.every((failure) => failure.destinationId !== destinationId);
+/** How often it was tried, in vain, at the destination it stands at. */
+export const attemptsOf = ({ batchEvent, destinationId }: LaneEvent): number =>
+  batchEvent.stored.failed.find((failure) => failure.destinationId === destinationId)?.attempts ?? 0;
 
 /** Events that a lane holds beyond what may be under way. */
 const QUEUE_EVENTS = 100;
@@ -109,17 +109,18 @@ export class LaneQueue {
   }
 
   /**
-   * Begins up to `most` for a probe: those that were never tried, if there are any. An event that has failed before may
-   * do so for a reason of its own, and would say nothing about the destination.
+   * Begins up to `most` for a probe: new events, if there are any, else those tried least. An event that has failed
+   * before may do so for a reason of its own, and would say nothing about the destination.
    */
   takeForProbe(most: number): LaneEvent[] {
-    const untried = [...this.#fresh, ...this.#due].filter(isUntried).slice(0, most);
-    if (untried.length === 0) return this.take(most);
-    const taken = new Set(untried);
+    const byAttempts = [...this.#fresh, ...this.#due].sort((one, other) => attemptsOf(one) - attemptsOf(other));
+    const [least] = byAttempts;
+    const isNew = least !== undefined && attemptsOf(least) === 0;
+    const taken = new Set(byAttempts.filter((event) => !isNew || attemptsOf(event) === 0).slice(0, most));
     this.#fresh = this.#fresh.filter((event) => !taken.has(event));
     this.#due = this.#due.filter((event) => !taken.has(event));
-    this.#underWay += untried.length;
-    return untried;
+    this.#underWay += taken.size;
+    return [...taken];
   }
 
   /** A begun event was answered. */

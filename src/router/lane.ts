@@ -15,7 +15,7 @@ import type { Breaker } from './breaker.ts';
 import type { Budget } from './budget.ts';
 import { Deliveries } from './deliveries.ts';
 import { Health } from './health.ts';
-import { isUntried, type LaneEvent, LaneQueue } from './lane-queue.ts';
+import { attemptsOf, type LaneEvent, LaneQueue } from './lane-queue.ts';
 import { Pace } from './pace.ts';
 import { Rate } from './rate.ts';
 
@@ -147,7 +147,7 @@ export class Lane implements ReportingLane {
     if (!this.#queue.hasBytesFor(event)) return false;
     if (this.#breaker.cause === null) return this.#queue.hasPlaceFor(event, this.#inRequests);
     if (!this.wantsProbe) {
-      if (event.due || !this.#breaker.admitsUntried || !isUntried(event)) return false;
+      if (event.due || !this.#breaker.admitsUntried || attemptsOf(event) > 0) return false;
       this.#breaker.probeNow();
     }
     return this.#queue.queued < this.#mostInBatch * (event.due ? PROBE_CHOICE : 1);
@@ -275,7 +275,12 @@ export class Lane implements ReportingLane {
     this.#requests -= 1;
     const accepted = results.filter(({ ok }) => ok).length;
     if (accepted > 0) this.#pace.add(accepted, performance.now());
-    if (speaks) this.#health.judge(results, { probe, untried: batch.some(isUntried) }, this.#config.retry);
+    if (speaks)
+      this.#health.judge(
+        results,
+        { probe, untried: batch.some((event) => attemptsOf(event) === 0) },
+        this.#config.retry,
+      );
     else this.#breaker.ended(probe);
     for (const [at, result] of results.entries()) {
       const event = batch[at];
