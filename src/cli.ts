@@ -14,6 +14,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   init: async () => (await import('./cli/init.ts')).init,
   status: async () => (await import('./cli/status.ts')).status,
   retry: async () => (await import('./cli/retry.ts')).retry,
+  pause: async () => (await import('./cli/pause.ts')).pause,
+  resume: async () => (await import('./cli/pause.ts')).resume,
   record: async () => (await import('./cli/record.ts')).record,
   journal: async () => (await import('./cli/journal.ts')).journal,
   demo: async () => (await import('./cli/demo.ts')).demo,

@@ -27,6 +27,7 @@ import type { JournalOptions } from './log-file/target.ts';
 import { createLogFileStage } from './log-file/writer.ts';
 import { Due } from './queue/due.ts';
 import { InFlight } from './queue/in-flight.ts';
+import { LaneDesk } from './queue/lane-desk.ts';
 import { anythingDue, nowOf } from './queue/once.ts';
 import { readQueue } from './queue/reader.ts';
 import type { Rights } from './queue/rights.ts';
@@ -127,12 +128,18 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
   const router: Router = new Router({
     createDestination: (route, { config }) => createDestination(route.destination, { config, key: route.key, logger }),
     mayDeliver: () => rights.held && logFile.status().state === 'ok',
-    onLane: (lane) => feeder.start(lane),
+    onLane: (lane) => {
+      desk.welcome(lane);
+      feeder.start(lane);
+    },
     onRoom: () => feeder.onRoom(),
     onDueLater: (destinationId, waitMs) => feeder.onDueLater(destinationId, waitMs),
+    logger,
     stop,
     graceMs: GRACE_MS,
   });
+  const desk = new LaneDesk({ rights, lanes: () => router.lanes.open, logger, signal: feeding });
+  await desk.open();
   const feeder = new Feeder({
     due,
     router,
@@ -162,6 +169,9 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     },
   });
   options.onLogFile(logFile);
+  /** `run --once` leaves what waits for a destination that takes nothing now to another run. */
+  const isOut = (destinationId: number): boolean =>
+    desk.isPaused(destinationId) || router.lanes.of(destinationId)?.worthWaiting === false;
   const reader = Readable.from(
     readQueue({
       rights,
@@ -170,7 +180,7 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
       sleep: new Sleep(options.nudge),
       regime,
       settle,
-      finished: once ? async (session) => !(await anythingDue(session, regime(), dueBefore)) : null,
+      finished: once ? async (session) => !(await anythingDue(session, regime(), dueBefore, isOut)) : null,
       logger,
       signal: AbortSignal.any([stop, ended.signal]),
     }),
@@ -189,7 +199,7 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     clearInterval(pumping);
     stop.removeEventListener('abort', onStop);
     ended.abort();
-    await feeder.ended();
+    await Promise.all([feeder.ended(), desk.ended()]);
     await logFile.close();
   }
 }

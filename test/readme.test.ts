@@ -210,10 +210,19 @@ describe('the least rights', () => {
       expect(JSON.parse(run.stdout)).toMatchObject({ read: 2, logged: 2, dropped: 1, failed: 1 });
       const status = await tailrace(['status', '--json'], urlOf('tailrace_status'));
       expect(JSON.parse(status.stdout)).toMatchObject({ queued: 1, destinations: [{ retrying: 1 }] });
+      for (const words of [
+        ['pause', '--all'],
+        ['resume', '--all'],
+        ['retry', '--id', '1'],
+        ['retry', '--parked'],
+      ]) {
+        expect(await tailrace(words, urlOf('tailrace_operate'))).toMatchObject({ code: 0, stderr: '' });
+      }
     } finally {
       // Their rights go with the database, so that the roles can go after it.
       await own[Symbol.asyncDispose]();
-      for (const role of ['run', 'record', 'status']) await database.query(`DROP ROLE IF EXISTS ${own.name}_${role}`);
+      for (const role of ['operate', 'run', 'record', 'status'])
+        await database.query(`DROP ROLE IF EXISTS ${own.name}_${role}`);
     }
   });
 
@@ -227,7 +236,8 @@ describe('the least rights', () => {
       expect(await inserted.catch(codeOf)).toBe('42501');
     } finally {
       await own[Symbol.asyncDispose]();
-      for (const role of ['run', 'record', 'status']) await database.query(`DROP ROLE IF EXISTS ${own.name}_${role}`);
+      for (const role of ['operate', 'run', 'record', 'status'])
+        await database.query(`DROP ROLE IF EXISTS ${own.name}_${role}`);
     }
   });
 });

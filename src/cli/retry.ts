@@ -9,7 +9,11 @@ export const retry: Command = {
   usage: 'retry [destination]',
   summary: 'try failed or parked events again now',
   examples: [
-    ['tailrace retry "suppression list"', 'all that failed at this destination, named as `status` shows it'],
+    [
+      'tailrace retry "suppression list"',
+      'all that failed at this destination, which is probed at once if it was open',
+    ],
+    ['tailrace retry "suppression list" --parked', 'only what was given up on there'],
     ['tailrace retry --parked', 'all that was given up on or too large'],
     ['tailrace retry --id 4711', 'one event'],
   ],
@@ -18,7 +22,7 @@ export const retry: Command = {
       .positional('destination', { type: 'string', describe: 'the destination as `tailrace status` shows it' })
       .option('id', { type: 'string', requiresArg: true, describe: 'the event with this id' })
       .option('parked', { type: 'boolean', default: false, describe: 'only parked events' }),
-  async run(args, { env, stdout }) {
+  async run(args, { env, stdout, stderr }) {
     const destination = typeof args.destination === 'string' ? args.destination : null;
     const id = typeof args.id === 'string' ? args.id : null;
     if (destination === null && id === null && args.parked !== true) {
@@ -27,11 +31,14 @@ export const retry: Command = {
     if (id !== null && !/^-?\d{1,19}$/.test(id)) {
       throw new TailraceError('USAGE', `--id takes the number of an event, not "${id}"`, { exitCode: EXIT.usage });
     }
+    const onProgress = (due: number): void => void stderr.write(`${count(due)} due so far\n`);
     const { due, tooLarge } = await withSession(args, env, (session) =>
-      retryEvents(session, { destination, id, parked: args.parked === true }),
+      retryEvents(session, { destination, id, parked: args.parked === true, onProgress }),
     );
-    stdout.write(`${due.toLocaleString('en-US')} due now`);
-    stdout.write(tooLarge > 0 ? `, ${tooLarge.toLocaleString('en-US')} too large ones looked at again\n` : '\n');
+    stdout.write(`${count(due)} due now`);
+    stdout.write(tooLarge > 0 ? `, ${count(tooLarge)} too large ones looked at again\n` : '\n');
     return EXIT.ok;
   },
 };
+
+const count = (value: number): string => value.toLocaleString('en-US');

@@ -11,11 +11,11 @@ const CLEAR_SCREEN = '\u001b[H\u001b[2J';
 
 export const status: Command = {
   usage: 'status',
-  summary: 'show the queue and each destination: waiting, retrying, parked, left, oldest age',
+  summary: 'show the queue and each destination: state, waiting, retrying, parked, oldest age, rate, last error',
   examples: [
     ['tailrace status', 'a table for a person'],
     ['tailrace status --watch', 'the same every two seconds, until Ctrl-C'],
-    ["tailrace status --json | jq '.destinations[] | select(.retrying > 0)'", 'for a script'],
+    ["tailrace status --json | jq '.destinations[] | select(.waiting + .retrying > 0)'", 'for a script'],
   ],
   options: (yargs) =>
     databaseOption(yargs)
@@ -64,27 +64,27 @@ function render({ writer, queued, queued_is_minimum, left, oldest_seconds, desti
     `writer   ${state}`,
   ];
   if (destinations.length > 0) lines.push('', ...table(destinations));
+  if (destinations.length > 0 && writer?.state !== 'running') {
+    lines.push('', 'Not running: nothing is sent. STATE is what the last process left behind, RATE is unknown.');
+  }
   return `${lines.join('\n')}\n`;
 }
 
 function table(destinations: readonly DestinationStatus[]): string[] {
-  const head = ['DESTINATION', 'STATE', 'WAITING', 'RETRYING', 'PARKED', 'OLDEST', 'NEXT TRY', 'LAST ERROR'];
+  const head = ['DESTINATION', 'STATE', 'WAITING', 'RETRYING', 'PARKED', 'OLDEST', 'NEXT TRY', 'RATE', 'LAST ERROR'];
   const rows = destinations.map((each) => [
     each.destination,
-    each.state,
+    stateText(each),
     count(each.waiting),
     count(each.retrying),
     count(each.parked),
     duration(each.oldest_seconds),
-    each.next_attempt_seconds === null
-      ? '-'
-      : each.next_attempt_seconds <= 0
-        ? 'now'
-        : duration(each.next_attempt_seconds),
+    nextTry(each.next_attempt_seconds),
+    each.per_second === null ? '-' : `${rate(each.per_second)}/s`,
     each.last_error ?? '-',
   ]);
   const widths = head.map((title, at) => Math.max(title.length, ...rows.map((row) => row[at]?.length ?? 0)));
-  const isNumber = (at: number): boolean => at >= 2 && at <= 6;
+  const isNumber = (at: number): boolean => at >= 2 && at <= 7;
   return [head, ...rows].map((row) =>
     row
       .map((cell, at) => (isNumber(at) ? cell.padStart(widths[at] ?? 0) : cell.padEnd(widths[at] ?? 0)))
@@ -92,3 +92,27 @@ function table(destinations: readonly DestinationStatus[]): string[] {
       .trimEnd(),
   );
 }
+
+/** `open, probe in 42s`. */
+function stateText({ state, until_seconds }: DestinationStatus): string {
+  const until = until_seconds === null ? '' : duration(until_seconds);
+  switch (state) {
+    case 'open':
+      return until_seconds ? `open, probe in ${until}` : 'open, probing';
+    case 'asked_to_wait':
+      return until_seconds ? `asked to wait ${until}` : 'asked to wait, probing';
+    case 'rate_limited':
+      return 'rate limited';
+    default:
+      return state;
+  }
+}
+
+function nextTry(seconds: number | null): string {
+  if (seconds === null) return '-';
+  return seconds <= 0 ? 'now' : duration(seconds);
+}
+
+/** 0.12, 3.4, 1,234. */
+const rate = (perSecond: number): string =>
+  perSecond.toLocaleString('en-US', { maximumFractionDigits: perSecond < 1 ? 2 : perSecond < 100 ? 1 : 0 });

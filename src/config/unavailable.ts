@@ -14,7 +14,6 @@ interface UnavailableKey {
 export const UNAVAILABLE_KEYS: readonly UnavailableKey[] = [
   { place: 'top', key: 'delivery_log' },
   { place: 'entry', key: 'continue', off: false },
-  { place: 'destination', key: 'max_per_second' },
 ];
 
 /** Finds what a configuration asks for that this version cannot do. */

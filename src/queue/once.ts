@@ -10,9 +10,20 @@ export async function nowOf(session: Session): Promise<string> {
   return String(row?.[0]);
 }
 
-/** Whether an event waits at, or may be tried again at, one of the destinations in force. */
-export async function anythingDue(session: Session, regime: Regime, before: string | null): Promise<boolean> {
-  const ids = regime.routes.filter(({ enabled }) => enabled).map(({ destinationId }) => destinationId);
+/**
+ * Whether an event waits at, or may be tried again at, one of the destinations in force.
+ *
+ * @param isOut destinations that nothing is sent to for now: paused, or failing all the time.
+ */
+export async function anythingDue(
+  session: Session,
+  regime: Regime,
+  before: string | null,
+  isOut: (destinationId: number) => boolean = () => false,
+): Promise<boolean> {
+  const ids = regime.routes
+    .filter(({ enabled, destinationId }) => enabled && !isOut(destinationId))
+    .map(({ destinationId }) => destinationId);
   const [row] = await session.query(ANYTHING_DUE_SQL, [numbers(ids), regime.generation, before], 'anything_due');
   return row?.[0] === 't';
 }

@@ -1,8 +1,17 @@
-// `tailrace retry`: makes failed events due now and parked ones due again. The processor is not asked; it finds them due.
+// `tailrace retry`: makes failed events due now and parked ones due again, and has their destinations probed at once
+// that a processor has stopped sending to because they kept failing. The processor is not asked; it finds them due.
 
-import { TailraceError } from '../lib/errors.ts';
+import { codeOf, TailraceError } from '../lib/errors.ts';
+import { findDestinations } from './known-destinations.ts';
 import { numbers, type Session } from './session.ts';
+import { ASK_RETRY_SQL } from './sql/lanes.ts';
+import { DUE_NOW_SQL, NO_LONGER_TOO_LARGE_SQL } from './sql/retry.ts';
 import { CLEAR_BITS_SQL } from './sql/settle.ts';
+
+/** Pairs of one transaction: short enough that a processor that settles the same events hardly waits. */
+const CHUNK = 10_000;
+/** A settlement of the running processor and a chunk may lock the same rows in another order. */
+const DEADLOCK = '40P01';
 
 export interface RetryWanted {
   /** The destination's name or key as `status` shows it; null = all. */
@@ -11,6 +20,8 @@ export interface RetryWanted {
   readonly id: string | null;
   /** Only what is parked. */
   readonly parked: boolean;
+  /** Called after each chunk with the number of pairs that are due by then. */
+  readonly onProgress?: (due: number) => void;
 }
 
 export interface Retried {
@@ -20,42 +31,70 @@ export interface Retried {
   readonly tooLarge: number;
 }
 
-/** A parked pair begins anew with its attempts, so that `max_attempts` gives it all of them. */
-const DUE_NOW_SQL = `
-UPDATE tailrace.pending SET parked = false, attempts = CASE WHEN parked THEN 0 ELSE attempts END, next_attempt_at = now()
-WHERE destination_id <> 0 AND (destination_id = $1 OR $1 IS NULL) AND (event_id = $2 OR $2 IS NULL) AND (parked OR NOT $3)`;
+/**
+ * Safe to end at any moment and to run again.
+ *
+ * @throws {TailraceError} `DESTINATION_UNKNOWN`, with those that there are; `EVENT_NOT_FAILED` for an id that neither
+ * failed nor is parked.
+ */
+export async function retry(session: Session, wanted: RetryWanted): Promise<Retried> {
+  const { destination, id } = wanted;
+  const named = destination === null ? [] : (await findDestinations(session, [destination])).map((each) => each.id);
+  const { due, destinations } = await makeDue(session, named[0] ?? null, wanted);
+  const tooLarge = destination === null ? await forgetTooLarge(session, id) : 0;
+  if (id !== null && due + tooLarge === 0) {
+    const where = destination === null ? 'anywhere' : `at "${destination}"`;
+    throw new TailraceError('EVENT_NOT_FAILED', `the event ${id} has not failed ${where}; there is nothing to retry`);
+  }
+  const asked = [...new Set([...destinations, ...named])];
+  if (asked.length > 0) await session.query(ASK_RETRY_SQL, [numbers(asked)]);
+  return { due, tooLarge };
+}
 
-const NO_LONGER_TOO_LARGE_SQL = `
-DELETE FROM tailrace.pending WHERE destination_id = 0 AND (event_id = $1 OR $1 IS NULL) RETURNING event_id`;
+async function makeDue(
+  session: Session,
+  destinationId: string | null,
+  { id, parked, onProgress }: RetryWanted,
+): Promise<{ readonly due: number; readonly destinations: ReadonlySet<string> }> {
+  const destinations = new Set<string>();
+  let due = 0;
+  let after: readonly [string, string] = ['0', '-9223372036854775808'];
+  for (;;) {
+    const rows = await persist(() => session.query(DUE_NOW_SQL, [destinationId, id, parked, ...after, CHUNK]));
+    const [chunk] = rows;
+    const [seen, changed, lastDestination, lastId, inChunk] = chunk ?? [];
+    due += Number(changed);
+    for (const each of String(inChunk ?? '').split(',')) if (each !== '') destinations.add(each);
+    if (Number(seen) < CHUNK || lastDestination == null || lastId == null) return { due, destinations };
+    after = [lastDestination, lastId];
+    onProgress?.(due);
+  }
+}
 
-/** @throws {TailraceError} `DESTINATION_UNKNOWN`, with those that there are. */
-export async function retry(session: Session, { destination, id, parked }: RetryWanted): Promise<Retried> {
-  const destinationId = destination === null ? null : await findDestination(session, destination);
+async function persist<T>(work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await work();
+    } catch (error) {
+      if (codeOf(error) !== DEADLOCK || attempt === 10) throw error;
+    }
+  }
+}
+
+/** Events parked before they were read: the reader looks at them again. */
+async function forgetTooLarge(session: Session, id: string | null): Promise<number> {
   await session.query('BEGIN');
   try {
-    const due = await session.query(`WITH due AS (${DUE_NOW_SQL} RETURNING 1) SELECT count(*) FROM due`, [
-      destinationId,
-      id,
-      parked,
-    ]);
-    const large = destination === null ? await session.query(NO_LONGER_TOO_LARGE_SQL, [id]) : [];
+    const large = await session.query(NO_LONGER_TOO_LARGE_SQL, [id]);
     if (large.length > 0) {
       const ids = numbers(large.map(([each]) => String(each)));
       const zeros = numbers(large.map(() => 0));
       await session.query(CLEAR_BITS_SQL, [`{${large.map(() => 'X').join(',')}}`, zeros, zeros, ids]);
     }
     await session.query('COMMIT');
-    return { due: Number(due[0]?.[0]), tooLarge: large.length };
+    return large.length;
   } catch (error) {
     if (!session.lost.aborted) await session.query('ROLLBACK').catch(() => undefined);
     throw error;
   }
-}
-
-async function findDestination(session: Session, key: string): Promise<string> {
-  const known = await session.query('SELECT destination_id, key FROM tailrace.destination ORDER BY key');
-  const found = known.find(([, each]) => each === key)?.[0];
-  if (found != null) return found;
-  const names = known.map(([, each]) => `"${each}"`).join(', ') || 'none yet';
-  throw new TailraceError('DESTINATION_UNKNOWN', `there is no destination "${key}"; there are: ${names}`);
 }

@@ -9,6 +9,7 @@ import {
   CREATE_WAKE_FUNCTION,
   createWakeTrigger,
   SCHEMA_VERSION,
+  UPGRADES,
 } from './sql/schema.ts';
 import { readQueueTable } from './table.ts';
 
@@ -35,18 +36,16 @@ export async function initSchema(session: Session, options: { readonly notify: b
     steps.push(...(await createQueueTable(session)));
     steps.push(...(await createSystemConfigs(session)));
     const table = await readQueueTable(session, QUEUE_TABLE, false);
-    const [hadSchema] = await session.query(`SELECT to_regclass('tailrace.meta') IS NOT NULL`);
+    const found = await schemaVersion(session);
     await session.query(CREATE_SCHEMA);
+    if (found !== null) await upgrade(session, found);
     await session.query(
       `INSERT INTO tailrace.meta (schema_version, queue) VALUES ($1, $2::oid) ON CONFLICT DO NOTHING`,
       [SCHEMA_VERSION, table.oid],
     );
     await checkSchema(session, table.oid);
-    steps.push(
-      hadSchema?.[0] === 't'
-        ? `found schema tailrace, version ${SCHEMA_VERSION}`
-        : `made schema tailrace, version ${SCHEMA_VERSION}`,
-    );
+    const done = found === null ? 'made' : found < SCHEMA_VERSION ? 'upgraded' : 'found';
+    steps.push(`${done} schema tailrace, version ${SCHEMA_VERSION}`);
     await session.query(CREATE_WAKE_FUNCTION);
     if (options.notify && !table.hasWakeTrigger) {
       await session.query(createWakeTrigger(table.name));
@@ -58,6 +57,21 @@ export async function initSchema(session: Session, options: { readonly notify: b
     throw error;
   }
   return { steps };
+}
+
+/** The version of the schema that is there; null = none. */
+async function schemaVersion(session: Session): Promise<number | null> {
+  const [made] = await session.query(`SELECT to_regclass('tailrace.meta') IS NOT NULL`);
+  if (made?.[0] !== 't') return null;
+  const [meta] = await session.query('SELECT schema_version FROM tailrace.meta');
+  return meta ? Number(meta[0]) : null;
+}
+
+/** Brings an older schema to this program's version; a newer one is left alone, and refused by `checkSchema`. */
+async function upgrade(session: Session, from: number): Promise<void> {
+  if (from >= SCHEMA_VERSION) return;
+  for (const { to, sql } of UPGRADES) if (to > from) await session.query(sql);
+  await session.query('UPDATE tailrace.meta SET schema_version = $1', [SCHEMA_VERSION]);
 }
 
 /**

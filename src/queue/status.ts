@@ -1,5 +1,6 @@
 // What `tailrace status` says, read from PostgreSQL alone: it works whether a processor runs or not.
 
+import type { LaneState } from '../flow/lane-report.ts';
 import { checkSchema, QUEUE_TABLE } from './schema.ts';
 import { numbers, type RawRow, type Session } from './session.ts';
 import { agesSql, DESTINATIONS_SQL, LEFT_SQL, oldestSql, queuedSql, WRITER_SQL } from './sql/status.ts';
@@ -8,10 +9,18 @@ import { readQueueTable } from './table.ts';
 /** Counting more rows than this would cost seconds; `queued` then says "at least". */
 const MAX_COUNTED = 1_000_000;
 
+/**
+ * The first that applies. `paused`: by `tailrace pause`. `disabled`, `open` (it keeps failing and is probed),
+ * `asked_to_wait` (Retry-After) and `rate_limited` are the running process's word. `retrying`: events failed and are
+ * tried again. `parked`: nothing is tried again by itself, a person has to look.
+ */
+export type DestinationState = 'paused' | Exclude<LaneState, 'ok'> | 'retrying' | 'parked' | 'ok';
+
 export interface DestinationStatus {
   readonly destination: string;
-  /** `parked`: nothing is tried again by itself, a person has to look. */
-  readonly state: 'ok' | 'retrying' | 'parked';
+  readonly state: DestinationState;
+  /** Seconds until the state ends or is tried to (the next probe of `open`); null = it does not end by itself. */
+  readonly until_seconds: number | null;
   readonly waiting: number;
   readonly retrying: number;
   readonly parked: number;
@@ -19,6 +28,9 @@ export interface DestinationStatus {
   readonly oldest_seconds: number | null;
   /** Seconds to the next attempt of an event that failed; negative = due since. null = none failed. */
   readonly next_attempt_seconds: number | null;
+  /** Events delivered per second over the last minute; null = no process runs, or it has none such. */
+  readonly per_second: number | null;
+  /** One line. */
   readonly last_error: string | null;
 }
 
@@ -46,9 +58,11 @@ export interface Status {
 export async function readStatus(session: Session): Promise<Status> {
   const table = await readQueueTable(session, QUEUE_TABLE, false);
   await checkSchema(session, table.oid);
-  const rows = await session.query(DESTINATIONS_SQL);
+  const [newest] = await session.query(WRITER_SQL, [table.oid]);
+  const writer = newest ? toWriter(newest) : null;
+  // What a process said that is gone says nothing any more.
+  const rows = await session.query(DESTINATIONS_SQL, [writer?.state === 'running' ? writer.epoch : null]);
   const [left] = await session.query(LEFT_SQL);
-  const [writer] = await session.query(WRITER_SQL, [table.oid]);
   const [queued] = await session.query(queuedSql(table), [MAX_COUNTED + 1]);
   const [oldest] = await session.query(oldestSql(table));
   const wanted = [...rows.map((row) => row[5]), oldest?.[0]].filter((id) => id != null);
@@ -59,7 +73,7 @@ export async function readStatus(session: Session): Promise<Status> {
     roundedOrNull(id == null ? null : (ages.get(id) ?? null));
   const counted = Number(queued?.[0]);
   return {
-    writer: writer ? toWriter(writer) : null,
+    writer,
     queued: Math.min(counted, MAX_COUNTED),
     queued_is_minimum: counted > MAX_COUNTED,
     left: Number(left?.[0]),
@@ -71,21 +85,34 @@ export async function readStatus(session: Session): Promise<Status> {
   };
 
   function toDestination(row: readonly (string | null)[]): { id: string; status: DestinationStatus } {
-    const [id, key, waiting, retrying, parked, oldestId, lastError, next] = row;
+    const [id, key, waiting, retrying, parked, oldestId, lastError, next, paused, said, until, perSecond] = row;
+    const counts = { waiting: Number(waiting), retrying: Number(retrying), parked: Number(parked) };
+    const state = stateOf(paused === 't', said ?? null, counts);
+    const isOver = state !== said || until == null;
     return {
       id: String(id),
       status: {
         destination: String(key),
-        state: Number(retrying) > 0 ? 'retrying' : Number(parked) > 0 ? 'parked' : 'ok',
-        waiting: Number(waiting),
-        retrying: Number(retrying),
-        parked: Number(parked),
+        state,
+        until_seconds: isOver ? null : Math.max(0, Math.round(Number(until))),
+        ...counts,
         oldest_seconds: ageOf(oldestId),
         next_attempt_seconds: roundedOrNull(next ?? null),
-        last_error: lastError ?? null,
+        per_second: perSecond == null ? null : Number(perSecond),
+        last_error: lastError == null ? null : lastError.replace(/\s+/g, ' '),
       },
     };
   }
+}
+
+function stateOf(
+  paused: boolean,
+  said: string | null,
+  { retrying, parked }: { readonly retrying: number; readonly parked: number },
+): DestinationState {
+  if (paused) return 'paused';
+  if (said === 'disabled' || said === 'open' || said === 'asked_to_wait' || said === 'rate_limited') return said;
+  return retrying > 0 ? 'retrying' : parked > 0 ? 'parked' : 'ok';
 }
 
 function toWriter([epoch, seconds, clean, connected, journalAt]: RawRow): Writer {

@@ -1,5 +1,6 @@
 // Feeds a lane with what is due at its destination: retries whose time has come and events that wait for room. One loop
-// a lane, so that a million due events of one destination never stand before those of another.
+// a lane, so that a million due events of one destination never stand before those of another. A lane that is paused,
+// disabled or whose breaker is open has no room, so nothing is asked for it; when its breaker wants a probe it gets one.
 
 import { setMaxListeners } from 'node:events';
 import type { Regime } from '../flow/batch.ts';
@@ -8,6 +9,7 @@ import { delay } from '../lib/delay.ts';
 import { messageOf } from '../lib/errors.ts';
 import { createThrottle, type Logger } from '../lib/logger.ts';
 import { createNudge, type Nudge } from '../lib/nudge.ts';
+import { DueTimes } from './due-times.ts';
 import type { Lane } from './lane.ts';
 import type { Router } from './router.ts';
 
@@ -16,7 +18,7 @@ const WORTH_EVENTS = 25;
 const WORTH_BYTES = 64 * 1024;
 /** Nothing known to be due: another process or a person may have changed that. */
 const IDLE_MS = 1_000;
-/** Something was refused a moment ago and is being settled as waiting. */
+/** Something was refused or failed a moment ago and is being settled: PostgreSQL counts from then. */
 const SOON_MS = 20;
 const ERROR_MS = 1_000;
 
@@ -34,8 +36,7 @@ export interface FeederOptions {
 interface Wakes {
   readonly room: Nudge;
   readonly due: Nudge;
-  /** Monotonic milliseconds at which something is known to be due. */
-  nextDueMs: number;
+  readonly times: DueTimes;
 }
 
 export class Feeder {
@@ -51,7 +52,7 @@ export class Feeder {
 
   /** Starts feeding a new lane. */
   start(lane: Lane): void {
-    const wakes = { room: createNudge(), due: createNudge(), nextDueMs: Number.POSITIVE_INFINITY };
+    const wakes = { room: createNudge(), due: createNudge(), times: new DueTimes() };
     this.#wakes.set(lane.destinationId, wakes);
     const loop = this.#feed(lane, wakes).finally(() => this.#loops.delete(loop));
     this.#loops.add(loop);
@@ -66,10 +67,7 @@ export class Feeder {
   onDueLater(destinationId: number, waitMs: number): void {
     const wakes = this.#wakes.get(destinationId);
     if (!wakes) return;
-    const at = performance.now() + Math.max(waitMs, SOON_MS);
-    if (at >= wakes.nextDueMs) return;
-    wakes.nextDueMs = at;
-    wakes.due.nudge();
+    if (wakes.times.add(performance.now() + waitMs + SOON_MS)) wakes.due.nudge();
   }
 
   /** Resolves when every loop has ended, after the signal. */
@@ -82,11 +80,12 @@ export class Feeder {
     const warn = createThrottle((fields, message) => logger.warn(fields, message));
     while (!signal.aborted && router.lanes.has(lane)) {
       const room = lane.roomForDue;
-      if (room.events < WORTH_EVENTS || room.bytes < WORTH_BYTES) {
+      const worthEvents = lane.wantsProbe ? 1 : WORTH_EVENTS;
+      if (room.events < worthEvents || room.bytes < WORTH_BYTES) {
         await wakes.room.wait(IDLE_MS, signal);
         continue;
       }
-      wakes.nextDueMs = Number.POSITIVE_INFINITY;
+      wakes.times.pass(performance.now());
       try {
         if ((await this.#fill(lane, room)) > 0) continue;
       } catch (error) {
@@ -117,7 +116,7 @@ export class Feeder {
 async function rest(wakes: Wakes, signal: AbortSignal): Promise<void> {
   const idleUntil = performance.now() + IDLE_MS;
   for (;;) {
-    const waitMs = Math.min(idleUntil, wakes.nextDueMs) - performance.now();
+    const waitMs = Math.min(idleUntil, wakes.times.nextMs) - performance.now();
     if (waitMs <= 0 || signal.aborted) return;
     await wakes.due.wait(waitMs, signal);
   }

@@ -1,39 +1,37 @@
 // One destination's queue in memory. A lane never makes anybody wait: what it has no room for it refuses, and the
 // router settles that as waiting. It holds the events' own rows, never slices of a batch.
 //
-//   offered ──▶ queued (fresh │ due, taken in turn) ──▶ under way, at most `concurrency` ──▶ answered
-//      └─▶ refused: full, stopped or disabled
+//   offered ──▶ queued (fresh │ due, taken in turn) ──▶ under way, at most `concurrency` requests ──▶ answered
+//      └─▶ refused: full, stopped, disabled, paused, or its breaker is open
+//
+// Paused, disabled, stopped or with its breaker open it gives back what it had not begun. While the breaker's time is
+// over and no probe is under way it takes just enough for one.
 
-import { setMaxListeners } from 'node:events';
 import type { LaneConfig } from '../config/config.ts';
 import type { DeliveryResult, Destination } from '../destinations/destination.ts';
-import type { BatchEvent, Regime } from '../flow/batch.ts';
-import { messageOf } from '../lib/errors.ts';
+import type { LaneReport, ReportingLane } from '../flow/lane-report.ts';
+import type { Logger } from '../lib/logger.ts';
+import type { Breaker } from './breaker.ts';
 import type { Budget } from './budget.ts';
+import { Deliveries } from './deliveries.ts';
+import { Health } from './health.ts';
+import { attemptsOf, type LaneEvent, LaneQueue } from './lane-queue.ts';
+import { Pace } from './pace.ts';
+import { Rate } from './rate.ts';
 
-/** Events that a lane holds beyond its concurrency. */
-const QUEUE_EVENTS = 100;
-/** New events leave a quarter of the lane to due ones, or under steady traffic no retry would ever find room. */
-const SHARE_OF_FRESH = 3 / 4;
-/** Bytes that a lane holds, queued and under way; one larger event is taken when the lane is empty. */
-const MAX_LANE_BYTES = 1024 * 1024;
+export type { LaneEvent } from './lane-queue.ts';
 
-/** An event in a lane, and the regime that sent it there. */
-export interface LaneEvent {
-  readonly batchEvent: BatchEvent;
-  readonly regime: Regime;
-  readonly destinationId: number;
-  /** Monotonic milliseconds: when it was offered. */
-  readonly offeredMs: number;
-  /** It came from PostgreSQL, not from a new batch. */
-  readonly due: boolean;
-  /** Settled as waiting while the lane still has it. */
-  handedOff: boolean;
-  answered: boolean;
-}
+/** Asked for a probe: a due event that failed before, and one that was never tried, which is preferred. */
+const PROBE_CHOICE = 2;
+/** A timer is set anew after this; Node's own limit is 24 days. */
+const MAX_TIMER_MS = 60_000;
+/** `run --once` waits this long for a destination that has begun to fail, not longer. */
+const WORTH_WAITING_MS = 5_000;
 
 export interface LaneOptions {
   readonly destinationId: number;
+  /** The destination's key, for messages. */
+  readonly key: string;
   readonly destination: Destination;
   readonly config: LaneConfig;
   readonly enabled: boolean;
@@ -44,191 +42,255 @@ export interface LaneOptions {
   readonly onAnswer: (event: LaneEvent, result: DeliveryResult, lane: Lane) => void;
   /** Called when room has become free. */
   readonly onRoom: () => void;
+  /** Events were queued here when the lane was paused or its breaker opened. */
+  readonly onGivenBack: (events: readonly LaneEvent[]) => void;
+  readonly logger: Logger;
 }
 
-export class Lane {
+export class Lane implements ReportingLane {
   readonly destinationId: number;
-  readonly #budget: Budget;
   readonly #options: LaneOptions;
-  readonly #abort = new AbortController();
-  readonly #deliveries = new Set<Promise<void>>();
-  /** Requests under way by destination: more than one after `replace`. */
-  readonly #users = new Map<Destination, number>();
-  #destination: Destination;
+  readonly #deliveries: Deliveries;
+  readonly #queue: LaneQueue;
+  readonly #health: Health;
+  readonly #breaker: Breaker;
+  readonly #rate: Rate;
+  readonly #pace = new Pace(performance.now());
   #config: LaneConfig;
   #enabled: boolean;
-  #fresh: LaneEvent[] = [];
-  #due: LaneEvent[] = [];
-  #underWay = 0;
-  #bytes = 0;
-  #failuresInARow = 0;
-  #dueNext = false;
+  #paused = false;
   #stopped = false;
+  /** Requests under way. */
+  #requests = 0;
+  /** An event found no room since the last request began. */
+  #refused = false;
+  #pumpsSoon = false;
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(options: LaneOptions) {
     this.#options = options;
     this.destinationId = options.destinationId;
-    this.#destination = options.destination;
+    this.#deliveries = new Deliveries(options.destination);
     this.#config = options.config;
     this.#enabled = options.enabled;
-    this.#budget = options.budget;
-    // Each request under way listens, and how many that may be is the configuration's business.
-    setMaxListeners(0, this.#abort.signal);
+    this.#queue = new LaneQueue(options.budget);
+    this.#rate = new Rate(options.config.maxPerSecond, performance.now());
+    this.#health = new Health({ key: options.key, logger: options.logger, onProbe: options.onRoom });
+    this.#breaker = this.#health.breaker;
   }
 
   get config(): LaneConfig {
     return this.#config;
   }
 
-  /** Takes new events at all. */
+  /** Takes events at all. */
   get open(): boolean {
-    return this.#enabled && !this.#stopped;
+    return this.#enabled && !this.#paused && !this.#stopped;
   }
 
-  /** Open and delivering: worth a short wait for room. */
+  /** Open, delivering, and within its rate: worth a short wait for room. */
   get healthy(): boolean {
-    return this.open && this.#failuresInARow === 0;
+    return this.open && this.#breaker.failures === 0 && this.#rate.waitMs(performance.now()) <= 0;
+  }
+
+  /** It delivers now or in a moment; `run --once` does not wait for others. */
+  get worthWaiting(): boolean {
+    if (!this.open) return false;
+    const { cause, openings, untilMs } = this.#breaker;
+    return cause === null || (openings <= 1 && untilMs - performance.now() <= WORTH_WAITING_MS);
+  }
+
+  /** Wants what one request takes, to see whether the destination works again. */
+  get wantsProbe(): boolean {
+    return this.open && this.#breaker.cause !== null && this.#breaker.waitMs(performance.now()) <= 0;
   }
 
   /** Events queued or under way. */
   get size(): number {
-    return this.#fresh.length + this.#due.length + this.#underWay;
+    return this.#queue.size;
   }
 
-  /** Room for events from PostgreSQL: half of the queue stays free for new ones. */
+  /** Room for events from PostgreSQL. */
   get roomForDue(): { readonly events: number; readonly bytes: number } {
-    const used = this.#due.length + this.#underWay;
-    const most = this.#config.concurrency + Math.min(QUEUE_EVENTS / 2 - used, QUEUE_EVENTS - this.size);
-    const events = this.open ? Math.max(0, most) : 0;
-    return { events, bytes: Math.max(0, Math.min(MAX_LANE_BYTES - this.#bytes, this.#budget.free)) };
+    return { events: this.open ? this.#placesForDue : 0, bytes: this.#queue.freeBytes };
+  }
+
+  get #placesForDue(): number {
+    if (this.wantsProbe) return Math.max(0, PROBE_CHOICE * this.#mostInBatch - this.#queue.queued);
+    return this.#breaker.cause === null ? this.#queue.placesForDue(this.#inRequests) : 0;
+  }
+
+  get #mostInBatch(): number {
+    return this.#deliveries.destination.maxBatchEvents;
+  }
+
+  /** Events that may be under way. */
+  get #inRequests(): number {
+    return this.#config.concurrency * this.#mostInBatch;
   }
 
   /** @returns false when the lane has no room; the event is the router's again. */
   offer(event: LaneEvent): boolean {
-    const { bytes } = event.batchEvent.event;
     if (!this.open) return false;
-    const share = event.due ? 1 : SHARE_OF_FRESH;
-    if (this.size >= this.#config.concurrency + QUEUE_EVENTS * share) return false;
-    if (this.#bytes > 0 && (this.#bytes + bytes > MAX_LANE_BYTES * share || bytes > this.#budget.free)) return false;
-    this.#bytes += bytes;
-    this.#budget.take(bytes);
-    (event.due ? this.#due : this.#fresh).push(event);
-    this.pump();
+    if (!this.#hasRoom(event)) {
+      this.#refused = true;
+      return false;
+    }
+    this.#queue.add(event);
+    // More may be offered in this very turn: to fill a batch, or to choose the probe from.
+    if (this.#mostInBatch > 1 || this.#breaker.cause !== null) this.#pumpSoon();
+    else this.pump();
     return true;
+  }
+
+  #hasRoom(event: LaneEvent): boolean {
+    if (!this.#queue.hasBytesFor(event)) return false;
+    if (this.#breaker.cause === null) return this.#queue.hasPlaceFor(event, this.#inRequests);
+    if (!this.wantsProbe) {
+      if (event.due || !this.#breaker.admitsUntried || attemptsOf(event) > 0) return false;
+      this.#breaker.probeNow();
+    }
+    return this.#queue.queued < this.#mostInBatch * (event.due ? PROBE_CHOICE : 1);
   }
 
   /** Starts what may be started; called when something was offered, has ended, or the right to write is back. */
   pump(): void {
-    while (this.#underWay < this.#config.concurrency && this.#options.mayDeliver()) {
-      const batch = this.#next(this.#destination.maxBatchEvents);
-      if (batch.length === 0) return;
-      this.#underWay += batch.length;
-      this.#start(this.#destination, batch);
+    clearTimeout(this.#timer);
+    while (this.#requests < this.#config.concurrency && this.#options.mayDeliver()) {
+      const nowMs = performance.now();
+      const waitMs = this.#waitMs(nowMs);
+      if (waitMs > 0) {
+        if (waitMs < Number.POSITIVE_INFINITY) this.#pumpIn(waitMs);
+        return;
+      }
+      this.#start(nowMs);
     }
   }
 
+  #pumpSoon(): void {
+    if (this.#pumpsSoon) return;
+    this.#pumpsSoon = true;
+    queueMicrotask(() => {
+      this.#pumpsSoon = false;
+      this.pump();
+    });
+  }
+
+  /** Milliseconds until the next request may begin; infinite when something else has to happen first. */
+  #waitMs(nowMs: number): number {
+    const { oldestMs } = this.#queue;
+    if (oldestMs === undefined) return Number.POSITIVE_INFINITY;
+    const rateMs = this.#rate.waitMs(nowMs);
+    if (this.#breaker.cause !== null) return Math.max(rateMs, this.#breaker.waitMs(nowMs));
+    const { batch } = this.#config;
+    if (batch === null || this.#queue.queued >= this.#mostInBatch) return rateMs;
+    if (this.#refused || this.#queue.isFull) return rateMs;
+    return Math.max(rateMs, oldestMs + batch.maxWaitMs - nowMs);
+  }
+
+  #pumpIn(waitMs: number): void {
+    this.#timer = setTimeout(() => this.pump(), Math.ceil(Math.min(waitMs, MAX_TIMER_MS))).unref();
+  }
+
   /**
-   * A new configuration of the same destination: applies from the next delivery.
+   * A new configuration of the same destination: applies from the next delivery. It may be what mends the destination,
+   * so one whose breaker is open is probed.
    *
    * @returns what was queued and not begun, when the lane is disabled now.
    */
   replace(destination: Destination, config: LaneConfig, enabled: boolean): readonly LaneEvent[] {
-    if (!this.#users.has(this.#destination)) this.#users.set(this.#destination, 0);
-    this.#destination = destination;
+    this.#deliveries.replace(destination);
     this.#config = config;
     this.#enabled = enabled;
-    this.#closeUnused();
+    this.#rate.change(config.maxPerSecond, performance.now());
     if (!enabled) return this.#giveBack();
+    this.probeNow();
     this.pump();
     return [];
+  }
+
+  setPaused(paused: boolean): void {
+    if (paused === this.#paused) return;
+    this.#paused = paused;
+    if (paused) this.#options.onGivenBack(this.#giveBack());
+    else this.#options.onRoom();
+  }
+
+  probeNow(): void {
+    if (this.#breaker.cause === null) return;
+    this.#breaker.probeNow();
+    this.#options.onRoom();
+  }
+
+  report(): LaneReport {
+    const nowMs = performance.now();
+    const perSecond = this.#pace.perSecond(nowMs);
+    if (!this.#enabled) return { state: 'disabled', waitMs: null, perSecond };
+    const { cause, untilMs } = this.#breaker;
+    if (cause !== null) {
+      return { state: cause === 'asked' ? 'asked_to_wait' : 'open', waitMs: Math.max(0, untilMs - nowMs), perSecond };
+    }
+    const isLimited = this.#queue.queued > 0 && this.#rate.waitMs(nowMs) > 0;
+    return { state: isLimited ? 'rate_limited' : 'ok', waitMs: null, perSecond };
   }
 
   /** Refuses from now on and gives back what was queued and not begun. */
   stop(): readonly LaneEvent[] {
     this.#stopped = true;
+    this.#health.stop();
     return this.#giveBack();
   }
 
   #giveBack(): readonly LaneEvent[] {
-    const queued = [...this.#fresh, ...this.#due];
-    this.#fresh = [];
-    this.#due = [];
-    for (const { batchEvent } of queued) this.#release(batchEvent.event.bytes);
-    return queued;
+    clearTimeout(this.#timer);
+    return this.#queue.clear();
   }
 
   /** True after `abort`: an answer says nothing about the event any more. */
   get aborted(): boolean {
-    return this.#abort.signal.aborted;
+    return this.#deliveries.aborted;
   }
 
   /** Aborts what is under way: each is answered as a failure at once. */
   abort(): void {
-    this.#abort.abort(new Error('stopped before an answer came'));
+    this.#deliveries.abort();
   }
 
   /** Resolves when nothing is under way any more and the connections are closed; call after `stop`. */
-  async ended(): Promise<void> {
-    while (this.#deliveries.size > 0) await Promise.all(this.#deliveries);
-    await this.#destination.close();
+  ended(): Promise<void> {
+    return this.#deliveries.ended();
   }
 
-  /** New and due events in turn, so that neither a backlog nor fresh traffic starves the other. */
-  #next(most: number): LaneEvent[] {
-    const batch: LaneEvent[] = [];
-    while (batch.length < most) {
-      const [first, second] = this.#dueNext ? [this.#due, this.#fresh] : [this.#fresh, this.#due];
-      const event = first.shift() ?? second.shift();
-      if (!event) break;
-      this.#dueNext = !this.#dueNext;
-      batch.push(event);
-    }
-    return batch;
+  #start(nowMs: number): void {
+    const probe = this.#breaker.begin();
+    const batch = probe ? this.#queue.takeForProbe(this.#mostInBatch) : this.#queue.take(this.#mostInBatch);
+    this.#rate.take(batch.length, nowMs);
+    this.#refused = false;
+    this.#requests += 1;
+    const events = batch.map(({ batchEvent }) => batchEvent.event);
+    this.#deliveries.start(events, (results, speaks) => this.#onResults(batch, results, probe, speaks));
   }
 
-  #start(destination: Destination, batch: readonly LaneEvent[]): void {
-    const delivery = this.#deliver(destination, batch).finally(() => {
-      this.#deliveries.delete(delivery);
-      this.#users.set(destination, (this.#users.get(destination) ?? 1) - 1);
-      this.#closeUnused();
-    });
-    this.#deliveries.add(delivery);
-    this.#users.set(destination, (this.#users.get(destination) ?? 0) + 1);
-  }
-
-  /** A replaced destination is closed when its last request has ended. */
-  #closeUnused(): void {
-    for (const [destination, users] of this.#users) {
-      if (users > 0 || destination === this.#destination) continue;
-      this.#users.delete(destination);
-      void destination.close();
-    }
-  }
-
-  async #deliver(destination: Destination, batch: readonly LaneEvent[]): Promise<void> {
-    let results: readonly DeliveryResult[];
-    try {
-      results = await destination.deliver(
-        batch.map(({ batchEvent }) => batchEvent.event),
-        { signal: this.#abort.signal },
+  #onResults(batch: readonly LaneEvent[], results: readonly DeliveryResult[], probe: boolean, speaks: boolean): void {
+    this.#requests -= 1;
+    const accepted = results.filter(({ ok }) => ok).length;
+    if (accepted > 0) this.#pace.add(accepted, performance.now());
+    if (speaks)
+      this.#health.judge(
+        results,
+        { probe, untried: batch.some((event) => attemptsOf(event) === 0) },
+        this.#config.retry,
       );
-    } catch (error) {
-      results = batch.map(() => ({ ok: false, error: `internal error: ${messageOf(error)}` }));
-    }
-    this.#underWay -= batch.length;
-    for (const [at, event] of batch.entries()) {
-      const result = results[at] ?? { ok: false, error: 'internal error: the destination gave no answer' };
-      this.#failuresInARow = result.ok ? 0 : this.#failuresInARow + 1;
-      this.#release(event.batchEvent.event.bytes);
+    else this.#breaker.ended(probe);
+    for (const [at, result] of results.entries()) {
+      const event = batch[at];
+      if (!event) continue;
+      this.#queue.end(event);
       event.answered = true;
       this.#options.onAnswer(event, result, this);
     }
+    if (this.#breaker.cause !== null && this.#queue.queued > 0) this.#options.onGivenBack(this.#giveBack());
     this.pump();
     this.#options.onRoom();
-  }
-
-  #release(bytes: number): void {
-    this.#bytes -= bytes;
-    this.#budget.give(bytes);
   }
 }

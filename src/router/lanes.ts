@@ -5,7 +5,7 @@ import type { LaneConfig } from '../config/config.ts';
 import type { Destination } from '../destinations/destination.ts';
 import type { Regime, Route } from '../flow/batch.ts';
 import { createBudget } from './budget.ts';
-import { Lane, type LaneEvent, type LaneOptions } from './lane.ts';
+import { Lane, type LaneOptions } from './lane.ts';
 
 /** Bytes that all lanes together may hold. */
 const MAX_BYTES = 32 * 1024 * 1024;
@@ -16,10 +16,9 @@ export interface Way {
   readonly lane: Lane | null;
 }
 
-export interface LanesOptions extends Pick<LaneOptions, 'mayDeliver' | 'onAnswer' | 'onRoom'> {
+export interface LanesOptions
+  extends Pick<LaneOptions, 'mayDeliver' | 'onAnswer' | 'onRoom' | 'onGivenBack' | 'logger'> {
   readonly createDestination: (route: Route, regime: Regime) => Destination;
-  /** A lane was stopped or disabled while events were queued in it. */
-  readonly onGivenBack: (events: readonly LaneEvent[]) => void;
   /** A lane has been made. */
   readonly onLane: (lane: Lane) => void;
 }
@@ -42,6 +41,11 @@ export class Lanes {
 
   get open(): readonly Lane[] {
     return [...this.#lanes.values()];
+  }
+
+  /** The lane of a destination, once there is one. */
+  of(destinationId: number): Lane | undefined {
+    return this.#lanes.get(destinationId);
   }
 
   /** The ways of a regime's routes, in their order; makes, changes and stops lanes when the regime is a new one. */
@@ -96,9 +100,10 @@ export class Lanes {
       this.#options.onGivenBack(lane.replace(destination, config, route.enabled));
       return { outcome: 'delivered', lane };
     }
-    const { mayDeliver, onAnswer, onRoom } = this.#options;
+    const { mayDeliver, onAnswer, onRoom, onGivenBack, logger } = this.#options;
     const made = new Lane({
       destinationId: route.destinationId,
+      key: route.key,
       destination,
       config,
       enabled: route.enabled,
@@ -106,6 +111,8 @@ export class Lanes {
       mayDeliver,
       onAnswer,
       onRoom,
+      onGivenBack,
+      logger,
     });
     this.#lanes.set(route.destinationId, made);
     this.#options.onLane(made);

@@ -23,7 +23,7 @@ const PATIENCE_MS = 50;
 const COLLECT_MS = 2;
 const COLLECT_EVENTS = 500;
 
-export interface RouterOptions extends Pick<LanesOptions, 'createDestination' | 'mayDeliver' | 'onLane'> {
+export interface RouterOptions extends Pick<LanesOptions, 'createDestination' | 'mayDeliver' | 'onLane' | 'logger'> {
   /** A lane refused an event, or an event failed: it is due there after `waitMs`. */
   readonly onDueLater: (destinationId: number, waitMs: number) => void;
   /** A lane has room again. */
@@ -51,6 +51,7 @@ export class Router extends Transform {
       createDestination: options.createDestination,
       mayDeliver: options.mayDeliver,
       onLane: options.onLane,
+      logger: options.logger,
       onAnswer: (event, result, lane) => this.#onAnswer(event, result, lane),
       onGivenBack: (events) => this.#onGivenBack(events),
       onRoom: () => {

@@ -137,7 +137,6 @@ describe('not available yet', () => {
   test.each([
     ['delivery_log', { ...destinations(), delivery_log: { filename: '/d' } }],
     ['continue', destinations(post('http://h/', {}, { continue: true }))],
-    ['max_per_second', destinations(post('http://h/', { max_per_second: 5 }))],
   ])('%s is refused, and nothing else with it', async (what, content) => {
     const loaded = await load(content);
     expect(loaded.config).toBeNull();

@@ -26,3 +26,14 @@ test('a wait is a whole number between nothing and its most, for any settings', 
     ),
   );
 });
+
+test('waits are spread over all of the time: full jitter', () => {
+  let state = 4711;
+  const random = (): number => {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fffffff;
+    return state / 0x80000000;
+  };
+  const waits = Array.from({ length: 10_000 }, () => backoffMs(4, OPTIONS, random));
+  const tenths = Array.from({ length: 10 }, (_, at) => waits.filter((wait) => Math.floor(wait / 800) === at).length);
+  for (const count of tenths) expect(count / 1_000).toBeCloseTo(1, 0);
+});

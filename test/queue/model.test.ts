@@ -152,6 +152,7 @@ class Model {
     const operations: [weight: number, name: string, run: () => unknown][] = [
       [40, 'insert', () => this.#insert()],
       [12, 'mood', () => this.#changeMood()],
+      [8, 'paused or resumed', () => this.#pause()],
       [5, 'reconfigure', () => this.#reconfigure()],
       [4, 'settler killed', () => this.#kill('settler')],
       [3, 'reader killed', () => this.#kill('reader')],
@@ -177,6 +178,11 @@ class Model {
     const moods: readonly Mood[] =
       key === 'C' ? ['accepts', 'fails', 'fails'] : ['accepts', 'accepts', 'fails', 'hangs'];
     this.destinations.set(key, pick(this.#random, moods));
+  }
+
+  /** As the desk does it; a lane that is made later is not paused. */
+  #pause(): void {
+    for (const lane of this.tenure?.router.lanes.open ?? []) lane.setPaused(this.#random(2) === 0);
   }
 
   #insert(): void {
@@ -285,6 +291,7 @@ class Model {
   async calmDown(): Promise<void> {
     await Promise.all(this.#inserting);
     for (const key of KEYS) this.destinations.set(key, 'accepts');
+    for (const lane of this.tenure?.router.lanes.open ?? []) lane.setPaused(false);
     const { routes, ...rest } = this.#newConfig();
     this.config = { ...rest, log: true, routes: routes.map((route) => ({ ...route, enabled: true })) };
     await this.tenure?.enforce(configOf(this.config));

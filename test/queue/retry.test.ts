@@ -60,6 +60,37 @@ test('one event is due alone', async () => {
   expect(await stateOf(queue)).toEqual(['1 later 3', '2 parked 9', '3 due 0', '4 parked 0']);
 });
 
+test('what is parked at one destination is due alone, and one event at one destination', async () => {
+  const queue = await createFailures();
+  const session = await sessionOf(queue);
+  expect(await retry(session, { destination: 'crm', id: null, parked: true })).toEqual({ due: 1, tooLarge: 0 });
+  expect(await retry(session, { destination: 'other', id: '3', parked: true })).toEqual({ due: 1, tooLarge: 0 });
+  expect(await stateOf(queue)).toEqual(['1 later 3', '2 due 0', '3 due 0', '4 parked 0']);
+});
+
+test('an event that has not failed is said to be one', async () => {
+  const queue = await createFailures();
+  const session = await sessionOf(queue);
+  await expect(retry(session, { ...EVERYTHING, id: '99' })).rejects.toMatchObject({ code: 'EVENT_NOT_FAILED' });
+  await expect(retry(session, { ...EVERYTHING, destination: 'crm', id: '3' })).rejects.toThrow(
+    'the event 3 has not failed at "crm"; there is nothing to retry',
+  );
+});
+
+test('a long list is done in parts, and says how far it is', async () => {
+  const queue = await createFailures();
+  await queue.database.query(`INSERT INTO tailrace.pending
+    (destination_id, event_id, generation, attempts, next_attempt_at, last_error)
+    SELECT 1 + g % 2, g, 1, 3, now() + interval '1 hour', 'HTTP 503' FROM generate_series(1001, 26000) g`);
+  const progress: number[] = [];
+  const done = await retry(await sessionOf(queue), { ...EVERYTHING, onProgress: (due) => progress.push(due) });
+  expect([done, progress]).toEqual([{ due: 25_003, tooLarge: 1 }, [10_000, 20_000]]);
+  const [later] = await queue.database.query(
+    'SELECT count(*)::int AS n FROM tailrace.pending WHERE next_attempt_at > now()',
+  );
+  expect(later).toEqual({ n: 0 });
+});
+
 test('an unknown destination is an error that names those there are', async () => {
   const queue = await createFailures();
   const session = await sessionOf(queue);

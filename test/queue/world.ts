@@ -306,6 +306,7 @@ export async function startTenure(queue: Queue, options: TenureOptions): Promise
     createDestination: (route) => destinations.create(route),
     mayDeliver: () => rights.held,
     onLane: (lane) => feeder.start(lane),
+    logger: SILENT,
     onRoom: () => feeder.onRoom(),
     onDueLater: (destinationId, waitMs) => feeder.onDueLater(destinationId, waitMs),
     stop: stop.signal,

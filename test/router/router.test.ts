@@ -3,7 +3,7 @@ import type { Regime } from '../../src/flow/batch.ts';
 import type { Settled, Settlement } from '../../src/flow/settlement.ts';
 import { Router, type RouterOptions } from '../../src/router/router.ts';
 import { waitFor } from '../helpers/wait-for.ts';
-import type { ConfigInWords } from '../queue/world.ts';
+import { type ConfigInWords, SILENT } from '../queue/world.ts';
 import { batchEventOf, batchOf, createManual, eventOf, type Manual, regimeOf } from './batches.ts';
 
 function startRouter(more: Partial<RouterOptions> = {}) {
@@ -20,6 +20,7 @@ function startRouter(more: Partial<RouterOptions> = {}) {
     },
     mayDeliver: () => true,
     onLane: () => {},
+    logger: SILENT,
     onRoom: () => {},
     onDueLater: (...args) => dueLater.push(args),
     stop: stop.signal,

@@ -1,8 +1,8 @@
 // tailrace's own state (QUEUE.md, "Schema"), PostgreSQL 14 and newer. Everything is made only where it is absent, so
-// that `init` can be run again; a change of the schema raises SCHEMA_VERSION and adds a step to schema.ts.
+// that `init` can be run again; a change of the schema raises SCHEMA_VERSION and adds a step to UPGRADES.
 
 /** The version that this program needs in tailrace.meta. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 export const CREATE_SCHEMA = `
 CREATE SCHEMA IF NOT EXISTS tailrace;
@@ -38,8 +38,19 @@ CREATE TABLE IF NOT EXISTS tailrace.generation (
 CREATE TABLE IF NOT EXISTS tailrace.destination (
   destination_id smallint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,   -- 0 is never given: it stands for "none"
   key            text NOT NULL UNIQUE,
-  paused         boolean NOT NULL DEFAULT false
+  paused         boolean NOT NULL DEFAULT false,         -- by tailrace pause
+  retry_asked    timestamptz                             -- by tailrace retry: one that is probed is probed at once
 );
+
+-- How the running writer finds its destinations, for tailrace status. Written every few seconds where something has changed.
+CREATE TABLE IF NOT EXISTS tailrace.lane (
+  destination_id smallint PRIMARY KEY,
+  epoch          bigint NOT NULL,                -- whose word this is: stale unless it is the writer of now
+  state          text   NOT NULL,
+  until          timestamptz,                    -- when the state ends or is tried to; null = not by itself
+  per_second     real   NOT NULL,                -- events delivered, over the last minute
+  said_at        timestamptz NOT NULL
+) WITH (fillfactor = 50);
 
 -- Sets of event ids, 1,024 to a row, for all that has nothing more to say than "it is so".
 --   'L' logged: has its line and is still in the queue       'S' settled while there was no log file
@@ -71,6 +82,11 @@ CREATE INDEX IF NOT EXISTS pending_due ON tailrace.pending (destination_id, gene
 CREATE INDEX IF NOT EXISTS pending_parked ON tailrace.pending (destination_id, event_id) WHERE parked;
 CREATE INDEX IF NOT EXISTS pending_event ON tailrace.pending (event_id);
 `;
+
+/** What `init` does with a schema of an older version, beside CREATE_SCHEMA: the statements that lead to each version. */
+export const UPGRADES: readonly { readonly to: number; readonly sql: string }[] = [
+  { to: 2, sql: 'ALTER TABLE tailrace.destination ADD COLUMN IF NOT EXISTS retry_asked timestamptz' },
+];
 
 /**
  * Wake-up of a sleeping reader (QUEUE B3). An ordinary NOTIFY costs busy producers three quarters of their commits:

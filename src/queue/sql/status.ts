@@ -3,8 +3,9 @@
 import type { QueueTable } from '../table.ts';
 
 /**
- * One row a destination: key, waiting, retrying, parked, oldest event id, last error, seconds to the next
- * attempt. Destination 0 stands for events parked before they were read (too large).
+ * One row a destination: number, key, waiting, retrying, parked, oldest event id, last error, seconds to the next
+ * attempt, paused; and what the writer of the epoch $1 said last: state, seconds until it ends, events a second.
+ * Destination 0 stands for events parked before they were read (too large).
  */
 export const DESTINATIONS_SQL = `
 SELECT t.destination_id, t.key,
@@ -14,10 +15,15 @@ SELECT t.destination_id, t.key,
   least((SELECT min(event_id) FROM tailrace.pending p WHERE p.destination_id = t.destination_id),
         (SELECT (block << 10) + position('1' IN ids::text) - 1 FROM tailrace.ledger
          WHERE kind = 'w' AND destination_id = t.destination_id AND ids <> repeat('0', 1024)::bit(1024) ORDER BY block LIMIT 1)),
-  (SELECT last_error FROM tailrace.pending p WHERE p.destination_id = t.destination_id
-   ORDER BY parked, generation DESC, next_attempt_at DESC LIMIT 1),
-  (SELECT extract(epoch FROM min(next_attempt_at) - now()) FROM tailrace.pending p WHERE p.destination_id = t.destination_id AND NOT parked)
-FROM (SELECT destination_id, key FROM tailrace.destination UNION ALL SELECT 0, '(too large)') t ORDER BY t.destination_id`;
+  coalesce((SELECT last_error FROM tailrace.pending p WHERE p.destination_id = t.destination_id AND NOT parked
+            ORDER BY generation DESC, next_attempt_at DESC LIMIT 1),
+           (SELECT last_error FROM tailrace.pending p WHERE p.destination_id = t.destination_id AND parked
+            ORDER BY event_id DESC LIMIT 1)),
+  (SELECT extract(epoch FROM min(next_attempt_at) - now()) FROM tailrace.pending p WHERE p.destination_id = t.destination_id AND NOT parked),
+  t.paused, l.state, extract(epoch FROM l.until - now()), l.per_second
+FROM (SELECT destination_id, key, paused FROM tailrace.destination UNION ALL SELECT 0, '(too large)', false) t
+LEFT JOIN tailrace.lane l ON l.destination_id = t.destination_id AND l.epoch = $1
+ORDER BY t.destination_id`;
 
 export const LEFT_SQL = `SELECT coalesce(sum(bit_count(ids)), 0) FROM tailrace.ledger WHERE kind = 'l'`;
 

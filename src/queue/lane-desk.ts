@@ -1,0 +1,142 @@
+// The desk between the lanes of a running processor and PostgreSQL: it brings them what `tailrace pause`, `resume` and
+// `retry` ask for, and takes away for `status` how they are. Two small statements on the reading connection: one twice a
+// second, one every few seconds where something has changed.
+
+import type { LaneReport, ReportingLane } from '../flow/lane-report.ts';
+import { delay } from '../lib/delay.ts';
+import { messageOf } from '../lib/errors.ts';
+import { createThrottle, type Logger } from '../lib/logger.ts';
+import type { Rights } from './rights.ts';
+import { numbers } from './session.ts';
+import { CONTROLS_SQL, REPORT_SQL } from './sql/lanes.ts';
+
+/** `tailrace pause` takes effect within a second. */
+const LOOK_MS = 500;
+const REPORT_MS = 2_000;
+
+export interface LaneDeskOptions {
+  readonly rights: Rights;
+  readonly lanes: () => readonly ReportingLane[];
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+}
+
+/** What PostgreSQL says about a destination. */
+interface Control {
+  readonly paused: boolean;
+  readonly retryAsked: string | null;
+}
+
+export class LaneDesk {
+  readonly #options: LaneDeskOptions;
+  readonly #warn: ReturnType<typeof createThrottle>;
+  #controls = new Map<number, Control>();
+  /** What was last said of each destination. */
+  readonly #said = new Map<number, string>();
+  #reportedMs = Number.NEGATIVE_INFINITY;
+  #ended: Promise<void> | null = null;
+
+  constructor(options: LaneDeskOptions) {
+    this.#options = options;
+    this.#warn = createThrottle((fields, message) => options.logger.warn(fields, message));
+  }
+
+  /** Resolves when it is known what is paused, so that nothing is sent there; goes on looking until the signal. */
+  async open(): Promise<void> {
+    const { signal } = this.#options;
+    while (!signal.aborted && !(await this.#tryToLook())) await delay(LOOK_MS, signal);
+    this.#ended = this.#stay();
+  }
+
+  /** A new lane begins as PostgreSQL has it. */
+  welcome(lane: ReportingLane): void {
+    lane.setPaused(this.isPaused(lane.destinationId));
+  }
+
+  isPaused(destinationId: number): boolean {
+    return this.#controls.get(destinationId)?.paused ?? false;
+  }
+
+  /** Resolves when the desk is closed, after the signal. */
+  async ended(): Promise<void> {
+    await this.#ended;
+  }
+
+  async #stay(): Promise<void> {
+    const { signal } = this.#options;
+    for (;;) {
+      await delay(LOOK_MS, signal);
+      if (signal.aborted) return;
+      await this.#tryToLook();
+      if (performance.now() - this.#reportedMs >= REPORT_MS) await this.#tryToReport();
+    }
+  }
+
+  async #tryToLook(): Promise<boolean> {
+    try {
+      await this.#look();
+      return true;
+    } catch (error) {
+      if (!this.#options.signal.aborted)
+        this.#warn({ error: messageOf(error) }, 'cannot ask PostgreSQL which destinations are paused; trying again');
+      return false;
+    }
+  }
+
+  async #tryToReport(): Promise<void> {
+    this.#reportedMs = performance.now();
+    try {
+      await this.#report(this.#options.lanes());
+    } catch (error) {
+      if (this.#options.signal.aborted) return;
+      this.#warn(
+        { error: messageOf(error) },
+        'cannot tell PostgreSQL how the destinations are; tailrace status shows less',
+      );
+    }
+  }
+
+  async #look(): Promise<void> {
+    const { rights, lanes, signal } = this.#options;
+    const session = await rights.session(signal);
+    const before = this.#controls;
+    const rows = await session.query(CONTROLS_SQL, [], 'controls');
+    this.#controls = new Map(
+      rows.map(([id, paused, asked]) => [Number(id), { paused: paused === 't', retryAsked: asked ?? null }]),
+    );
+    for (const lane of lanes()) {
+      lane.setPaused(this.isPaused(lane.destinationId));
+      const known = before.get(lane.destinationId);
+      const asked = this.#controls.get(lane.destinationId)?.retryAsked ?? null;
+      if (asked !== null && known && known.retryAsked !== asked) lane.probeNow();
+    }
+  }
+
+  async #report(lanes: readonly ReportingLane[]): Promise<void> {
+    const news = lanes
+      .map((lane) => ({ id: lane.destinationId, report: lane.report() }))
+      .map(({ id, report }) => ({ id, report, text: textOf(report) }))
+      .filter(({ id, text }) => this.#said.get(id) !== text);
+    if (news.length === 0) return;
+    const { rights, signal } = this.#options;
+    const session = await rights.session(signal);
+    await session.query(
+      REPORT_SQL,
+      [
+        rights.epoch,
+        numbers(news.map(({ id }) => id)),
+        news.map(({ report }) => report.state),
+        news.map(({ report }) => report.waitMs),
+        numbers(news.map(({ report }) => report.perSecond.toFixed(2))),
+      ],
+      'report_lanes',
+    );
+    for (const { id, text } of news) this.#said.set(id, text);
+  }
+}
+
+/** Two reports with the same text need not both be written: the end of a state is a moment, however long it is until then. */
+function textOf({ state, waitMs, perSecond }: LaneReport): string {
+  const endsAt = waitMs === null ? null : Math.round((performance.now() + waitMs) / 1_000);
+  return JSON.stringify([state, endsAt, perSecond.toFixed(2)]);
+}

@@ -1,0 +1,22 @@
+// The statements between a running processor and those who look at it or ask something of it.
+
+/** Every destination: number, paused, and a value that changes whenever `tailrace retry` names it. */
+export const CONTROLS_SQL =
+  'SELECT destination_id, paused, extract(epoch FROM retry_asked) FROM tailrace.destination ORDER BY destination_id';
+
+/** The epoch $1 says: parallel arrays of destinations, states, milliseconds until they end (null = never), events a second. */
+export const REPORT_SQL = `
+INSERT INTO tailrace.lane AS l (destination_id, epoch, state, until, per_second, said_at)
+SELECT d, $1, state, clock_timestamp() + wait_ms * interval '1 ms', per_second, clock_timestamp()
+FROM unnest($2::int2[], $3::text[], $4::float8[], $5::real[]) AS u(d, state, wait_ms, per_second) ORDER BY d
+ON CONFLICT (destination_id) DO UPDATE SET epoch = excluded.epoch, state = excluded.state, until = excluded.until,
+  per_second = excluded.per_second, said_at = excluded.said_at WHERE l.epoch <= excluded.epoch`;
+
+export const LIST_DESTINATIONS_SQL = 'SELECT destination_id, key FROM tailrace.destination ORDER BY key';
+
+/** Sets the destinations $1 to paused = $2; returns the keys of those that were not so before. */
+export const SET_PAUSED_SQL =
+  'UPDATE tailrace.destination SET paused = $2 WHERE destination_id = ANY($1::int2[]) AND paused <> $2 RETURNING key';
+
+export const ASK_RETRY_SQL =
+  'UPDATE tailrace.destination SET retry_asked = clock_timestamp() WHERE destination_id = ANY($1::int2[])';
