@@ -24,7 +24,7 @@ import type { Logger } from './lib/logger.ts';
 import type { Nudge } from './lib/nudge.ts';
 import type { JournalOptions } from './log-file/target.ts';
 import { createLogFileStage, type LogFileStage } from './log-file/writer.ts';
-import { Due } from './queue/due.ts';
+import { Due, type DueOptions } from './queue/due.ts';
 import { InFlight } from './queue/in-flight.ts';
 import { anythingDue, nowOf } from './queue/once.ts';
 import { readQueue } from './queue/reader.ts';
@@ -91,8 +91,9 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
 
   const inFlight = new InFlight();
   const settle = (settlement: Settlement): void => void settler.write(settlement);
+  const takeShared: DueOptions['takeShared'] = (...pair) => router.takeShared(...pair);
   const dueBefore = once ? await nowOf(await rights.session(stop)) : null;
-  const due = new Due({ rights, inFlight, settle, dueBefore, signal: feeding });
+  const due = new Due({ rights, inFlight, takeShared, settle, dueBefore, signal: feeding });
 
   /** PostgreSQL is waited for, as everywhere; a log file that cannot be opened is the stage's own business. */
   const stillOpen = async (ids: readonly string[]): Promise<ReadonlySet<string>> => {

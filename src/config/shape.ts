@@ -25,7 +25,8 @@ export const matchesShape = object({
       examples: ['transactional', ['transactional', 'newsletter']],
     }),
 }).meta({
-  description: 'Which events: all that is given must match. The first entry that matches an event gets it.',
+  description:
+    'Which events: all that is given must match. The first entry that matches an event gets it, with `continue` the next ones too.',
   minProperties: 1,
   examples: [{ all: true }, { event_type: ['bounce_all', 'bounce_bad_address'] }],
 });
@@ -42,7 +43,9 @@ export const entryShape = object({
       examples: ['crm'],
     }),
   enabled: flag().default(true).meta({ description: 'false: its events wait as if it were paused.' }),
-  continue: flag().default(false).meta({ description: 'true: go on to the entries below as well.' }),
+  continue: flag().default(false).meta({
+    description: 'true: an event that matches goes here and to the next entry that matches as well.',
+  }),
   matches: matchesShape,
   destination: destinationShape.meta({
     description: 'Where the events go.',
@@ -112,7 +115,8 @@ export const configShape = object({
   delivery_log: object({ filename: text('the path of the delivery log') })
     .optional()
     .meta({
-      description: 'Write what became of each event to this file.',
+      description: 'Write a line for each attempt to deliver an event to this file: for people, at best effort.',
+      examples: [{ filename: '/var/log/tailrace/deliveries.jsonl' }],
     }),
 }).meta({
   title: 'event_processor.json',

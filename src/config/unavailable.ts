@@ -12,8 +12,6 @@ interface UnavailableKey {
 
 /** Keys that are refused. */
 export const UNAVAILABLE_KEYS: readonly UnavailableKey[] = [
-  { place: 'top', key: 'delivery_log' },
-  { place: 'entry', key: 'continue', off: false },
   { place: 'destination', key: 'headers' },
   { place: 'destination', key: 'auth' },
   { place: 'destination', key: 'signing_secret' },

@@ -27,8 +27,6 @@ export interface LaneEvent {
   readonly offeredMs: number;
   /** It came from PostgreSQL, not from a new batch. */
   readonly due: boolean;
-  /** Settled as waiting while the lane still has it. */
-  handedOff: boolean;
   answered: boolean;
 }
 

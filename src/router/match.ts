@@ -1,23 +1,30 @@
-// Which route an event takes: the first whose conditions it meets. Pure; nothing here knows what a destination is.
+// Which routes an event takes: the first whose conditions it meets, and with `continue` the next ones too, up to the
+// first without it. Pure; nothing here knows what a destination is.
 
-import type { MatchConfig } from '../config/config.ts';
+import type { RouteConfig } from '../config/config.ts';
 import { canonicalType } from '../event/catalog.ts';
 import type { RawValue } from '../event/event.ts';
 
 /**
- * The index of the first match, or -1.
+ * The indexes of the routes that an event takes, in order; none when no route matches.
  *
  * @param eventType the row's own value; former names match as what they were renamed to, case does not matter.
  * @param mailclass the row's value, null where it is empty or the table has no such column.
  */
-export function firstMatch(
-  routes: readonly { readonly matches: MatchConfig }[],
+export function matchesOf(
+  routes: readonly Pick<RouteConfig, 'matches' | 'continues'>[],
   eventType: RawValue,
   mailclass: RawValue,
-): number {
+): readonly number[] {
   const type = eventType === null ? null : canonicalType(eventType);
   const mailClass = mailclass === null ? null : mailclass.toLowerCase();
-  return routes.findIndex(({ matches }) => meets(matches.eventTypes, type) && meets(matches.mailClasses, mailClass));
+  const found: number[] = [];
+  for (const [at, { matches, continues }] of routes.entries()) {
+    if (!meets(matches.eventTypes, type) || !meets(matches.mailClasses, mailClass)) continue;
+    found.push(at);
+    if (!continues) break;
+  }
+  return found;
 }
 
 const meets = (wanted: ReadonlySet<string> | null, value: string | null): boolean =>

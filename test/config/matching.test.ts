@@ -61,7 +61,10 @@ test.each([
 
 test('a rule is called dead exactly when no event can reach it', () => {
   const words = fc.option(fc.uniqueArray(fc.constantFrom('a', 'b', 'c'), { minLength: 1 }), { nil: undefined });
-  const rules = fc.array(fc.record({ event_type: words, mail_class: words }), { minLength: 1, maxLength: 8 });
+  const rules = fc.array(fc.record({ event_type: words, mail_class: words, continues: fc.boolean() }), {
+    minLength: 1,
+    maxLength: 8,
+  });
   // The fourth word stands for all that no rule names.
   const events = ['a', 'b', 'c', 'other'].flatMap((type) =>
     ['a', 'b', 'c', 'other'].map((name) => [type, name] as const),
@@ -71,9 +74,15 @@ test('a rule is called dead exactly when no event can reach it', () => {
   fc.assert(
     fc.property(rules, (inputs) => {
       const matches = inputs.map(readMatches);
-      const reached = new Set(events.map(([type, name]) => matches.findIndex((rule) => takes(rule, type, name))));
+      const reached = new Set(
+        events.flatMap(([type, name]) => {
+          const taken = [...matches.keys()].filter((at) => takes(matches[at] as MatchConfig, type, name));
+          const last = taken.findIndex((at) => !inputs[at]?.continues);
+          return last < 0 ? taken : taken.slice(0, last + 1);
+        }),
+      );
       const dead = findDeadRules(
-        matches.map((rule, at) => ({ at, matches: rule })),
+        matches.map((rule, at) => ({ at, matches: rule, continues: inputs[at]?.continues ?? false })),
         (at) => at,
       );
       expect(dead.map(({ path }) => path[1])).toEqual([...matches.keys()].filter((at) => !reached.has(at)));
