@@ -14,14 +14,16 @@
 
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { LogFileConfig } from './config/config.ts';
+import type { Config, LogFileConfig } from './config/config.ts';
 import { createDestination } from './destinations/create-destination.ts';
+import { attemptLine } from './flow/attempt.ts';
 import type { Regime } from './flow/batch.ts';
 import type { Settled, Settlement } from './flow/settlement.ts';
 import { delay } from './lib/delay.ts';
 import { messageOf } from './lib/errors.ts';
 import type { Logger } from './lib/logger.ts';
 import type { Nudge } from './lib/nudge.ts';
+import { createDeliveryLog, type DeliveryLogTarget } from './log-file/delivery-log.ts';
 import type { JournalOptions } from './log-file/target.ts';
 import { createLogFileStage, type LogFileStage } from './log-file/writer.ts';
 import { Due, type DueOptions } from './queue/due.ts';
@@ -45,6 +47,8 @@ const QUIET_CHECK_MS = 5;
 /** `run --once` gives up on a settlement that keeps failing after this. */
 const ONCE_PATIENCE_MS = 30_000;
 const ERROR_PAUSE_MS = 500;
+/** What `logfile.mode` is where nothing is said: SPEC 5. */
+const DEFAULT_LOG_MODE = 0o640;
 
 export interface PipelineOptions {
   readonly rights: Rights;
@@ -63,8 +67,8 @@ export interface PipelineOptions {
   readonly journal: Omit<JournalOptions, 'stillOpen'>;
   /** New lines are on disk. */
   readonly onLines: (count: number) => void;
-  /** Called with the running log file stage, to reopen the file on SIGHUP. */
-  readonly onLogFile: (logFile: LogFileStage) => void;
+  /** Called with what opens the files anew on SIGHUP. */
+  readonly onFiles: (files: { reopen(): void }) => void;
   readonly logger: Logger;
   /** Stops reading; what is in flight is settled. */
   readonly stop: AbortSignal;
@@ -124,12 +128,14 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     logger,
     signal: AbortSignal.any([deadline.signal, over]),
   });
+  const deliveryLog = createDeliveryLog({ target: () => deliveryLogOf(regime().config), logger });
   const router: Router = new Router({
     createDestination: (route, { config }) => createDestination(route.destination, { config }),
     mayDeliver: () => rights.held && logFile.status().state === 'ok',
     onLane: (lane) => feeder.start(lane),
     onRoom: () => feeder.onRoom(),
     onDueLater: (destinationId, waitMs) => feeder.onDueLater(destinationId, waitMs),
+    onAttempt: (attempt) => deliveryLog.write(attemptLine(attempt, Date.now())),
     stop,
     graceMs: GRACE_MS,
   });
@@ -161,7 +167,12 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
       await options.onSwitch(to);
     },
   });
-  options.onLogFile(logFile);
+  options.onFiles({
+    reopen: () => {
+      logFile.reopen();
+      deliveryLog.reopen();
+    },
+  });
   const reader = Readable.from(
     readQueue({
       rights,
@@ -190,6 +201,18 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     stop.removeEventListener('abort', onStop);
     ended.abort();
     await feeder.ended();
+    await deliveryLog.close();
     await logFile.close();
   }
+}
+
+/** The delivery log's file is made as the log file is. */
+function deliveryLogOf({ deliveryLog, logFile }: Config): DeliveryLogTarget | null {
+  return (
+    deliveryLog && {
+      filename: deliveryLog.filename,
+      mode: logFile?.mode ?? DEFAULT_LOG_MODE,
+      createDirectory: logFile?.createDirectory ?? false,
+    }
+  );
 }

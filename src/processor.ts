@@ -20,7 +20,6 @@ import { createThrottle, type Logger } from './lib/logger.ts';
 import { createNudge } from './lib/nudge.ts';
 import { journalId } from './log-file/journal-id.ts';
 import { acquireLocalLock, type LocalLock, stateDirectory } from './log-file/local-lock.ts';
-import type { LogFileStage } from './log-file/writer.ts';
 import { runPipeline } from './pipeline.ts';
 import { enforce } from './queue/regime.ts';
 import { Rights, type RightsOptions } from './queue/rights.ts';
@@ -65,7 +64,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
   const nudge = createNudge();
   const complain = createThrottle((fields, message) => logger.error(fields, message));
   let config = options.loaded.config;
-  let logFile: LogFileStage | null = null;
+  let files: { reopen(): void } | null = null;
   let inForce: { readonly rights: Rights; regime: Regime } | null = null;
   let lock: LocalLock | null = null;
 
@@ -169,8 +168,8 @@ export function createProcessor(options: ProcessorOptions): Processor {
         journal: { of: (file) => ({ directory: stateDirectory(file.filename), id }), inherited, lost },
         onSettled: (items) => tally.add(items),
         onLines: (count) => tally.addLines(count),
-        onLogFile: (stage) => {
-          logFile = stage;
+        onFiles: (opened) => {
+          files = opened;
         },
         logger,
         stop,
@@ -183,7 +182,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
       return false;
     } finally {
       inForce = null;
-      logFile = null;
+      files = null;
       await rights.release(clean);
       await release();
     }
@@ -216,7 +215,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
   };
 
   return {
-    reopen: () => logFile?.reopen(),
+    reopen: () => files?.reopen(),
     async run() {
       const watching = new AbortController();
       const watched = once

@@ -18,6 +18,8 @@ export type DeliveryResult =
       readonly blame?: 'event';
       /** The HTTP status, or the server's SQLSTATE or error number. */
       readonly status?: number | string;
+      /** First characters of what the receiver answered, for the delivery log. Never a secret. */
+      readonly answer?: string;
     };
 
 export interface Destination {

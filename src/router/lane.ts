@@ -27,6 +27,8 @@ export interface LaneEvent {
   readonly offeredMs: number;
   /** It came from PostgreSQL, not from a new batch. */
   readonly due: boolean;
+  /** Monotonic milliseconds at which the attempt began. */
+  startedMs: number;
   answered: boolean;
 }
 
@@ -205,6 +207,8 @@ export class Lane {
 
   async #deliver(destination: Destination, batch: readonly LaneEvent[]): Promise<void> {
     let results: readonly DeliveryResult[];
+    const startedMs = performance.now();
+    for (const event of batch) event.startedMs = startedMs;
     try {
       results = await destination.deliver(
         batch.map(({ batchEvent }) => batchEvent.event),

@@ -8,17 +8,19 @@
 
 import { Transform, type TransformCallback } from 'node:stream';
 import type { DeliveryResult } from '../destinations/destination.ts';
+import type { Attempt } from '../flow/attempt.ts';
 import type { Batch, BatchEvent, Regime } from '../flow/batch.ts';
 import type { Settled, Settlement } from '../flow/settlement.ts';
 import { FRESH, failureAt } from '../flow/standing.ts';
 import { backoffMs } from '../lib/backoff.ts';
 import { createNudge } from '../lib/nudge.ts';
+import { attemptOf } from './attempts.ts';
 import { Collector } from './collector.ts';
 import type { Lane, LaneEvent } from './lane.ts';
-import { Lanes, type LanesOptions, type Way } from './lanes.ts';
-import { matchesOf } from './match.ts';
+import { Lanes, type LanesOptions } from './lanes.ts';
 import { Shared } from './shared.ts';
-import { decide, deliver, fail, gone, lineOnly, settle, type Wanted } from './transitions.ts';
+import { decide, deliver, fail, gone, lineOnly, settle } from './transitions.ts';
+import { isDropped, wantedOf, waysOf } from './ways.ts';
 
 /** After the fsync: then an unanswered event is settled as waiting while its lane keeps it. */
 const HAND_OFF_MS = 250;
@@ -31,6 +33,8 @@ export interface RouterOptions extends Pick<LanesOptions, 'createDestination' | 
   readonly onDueLater: (destinationId: number, waitMs: number) => void;
   /** A lane has room again. */
   readonly onRoom: () => void;
+  /** An attempt has ended; called only under a configuration with a delivery log. */
+  readonly onAttempt: (attempt: Attempt) => void;
   /** Nothing more is read: no page may wait for room in a lane any longer. */
   readonly stop: AbortSignal;
   /** Time that requests under way get when the stream ends. */
@@ -193,24 +197,33 @@ export class Router extends Transform {
 
   #onAnswer(laneEvent: LaneEvent, result: DeliveryResult, lane: Lane): void {
     const { batchEvent: event, regime, destinationId } = laneEvent;
+    const attempts = (failureAt(event.standing, destinationId)?.attempts ?? 0) + 1;
     // Aborted by us: nobody knows whether it arrived, so it is due again under the same key, not one attempt older.
     if (!result.ok && lane.aborted) {
+      this.#report(laneEvent, result, attempts, 'aborted', null);
       this.#onGivenBack([laneEvent]);
       return;
     }
     this.#leave(event, destinationId);
-    if (result.ok) deliver(event, destinationId);
-    else {
+    if (result.ok) {
+      this.#report(laneEvent, result, attempts, 'delivered', null);
+      deliver(event, destinationId);
+    } else {
       const { retry } = lane.config;
-      const attempts = (failureAt(event.standing, destinationId)?.attempts ?? 0) + 1;
       const parked = retry.maxAttempts !== null && attempts >= retry.maxAttempts;
       const waitMs = Math.max(backoffMs(attempts, retry), Math.min(result.retryAfterMs ?? 0, retry.maxRetryAfterMs));
+      this.#report(laneEvent, result, attempts, parked ? 'parked' : 'failed', parked ? null : waitMs);
       if (!parked) this.#options.onDueLater(destinationId, waitMs);
       const { generation } = regime;
       fail(event, { destinationId, generation, attempts, waitMs, parked, error: result.error });
       this.#shared.failed(event, destinationId, waitMs);
     }
     this.#conclude(event, regime);
+  }
+
+  #report(...attempt: Parameters<typeof attemptOf>): void {
+    const [{ regime }] = attempt;
+    if (regime.config.deliveryLog !== null) this.#options.onAttempt(attemptOf(...attempt));
   }
 
   /** Queued or aborted in a lane that stops: it stands as before, waiting or failed there. */
@@ -258,21 +271,6 @@ export class Router extends Transform {
   }
 }
 
-/** The ways that an event goes; none where the configuration has no destinations. */
-function waysOf({ event }: BatchEvent, regime: Regime, ways: readonly Way[]): readonly Way[] {
-  const { shape, values } = event;
-  const found = matchesOf(regime.routes, values[shape.eventTypeAt] ?? null, values[shape.mailclassAt] ?? null);
-  return found.flatMap((at) => ways[at] ?? []);
-}
-
-const isDropped = (ways: readonly Way[]): boolean => ways.every(({ outcome }) => outcome === 'dropped');
-
-/** A drop among other ways asks for nothing: the row goes when the others have it. */
-const wantedOf = (ways: readonly Way[]): Wanted => ({
-  left: ways.some(({ outcome }) => outcome === 'left'),
-  destinations: ways.flatMap(({ lane }) => lane?.destinationId ?? []),
-});
-
 /** Settles an event while lanes may still have it; their answers are settled as they come. */
 function settleNow(event: BatchEvent): Settled {
   event.handedOff = true;
@@ -285,4 +283,4 @@ const laneEventOf = (
   destinationId: number,
   offeredMs: number,
   due: boolean,
-): LaneEvent => ({ batchEvent, regime, destinationId, offeredMs, due, answered: false });
+): LaneEvent => ({ batchEvent, regime, destinationId, offeredMs, due, startedMs: 0, answered: false });

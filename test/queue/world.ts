@@ -304,6 +304,7 @@ export async function startTenure(queue: Queue, options: TenureOptions): Promise
     onLane: (lane) => feeder.start(lane),
     onRoom: () => feeder.onRoom(),
     onDueLater: (destinationId, waitMs) => feeder.onDueLater(destinationId, waitMs),
+    onAttempt: () => {},
     stop: stop.signal,
     graceMs: 500,
   });

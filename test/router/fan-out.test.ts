@@ -20,6 +20,7 @@ function startRouter() {
     onLane: () => {},
     onRoom: () => {},
     onDueLater: () => {},
+    onAttempt: () => {},
     stop: new AbortController().signal,
     graceMs: 200,
   });

@@ -22,6 +22,7 @@ function startRouter(more: Partial<RouterOptions> = {}) {
     onLane: () => {},
     onRoom: () => {},
     onDueLater: (...args) => dueLater.push(args),
+    onAttempt: () => {},
     stop: stop.signal,
     graceMs: 200,
     ...more,
