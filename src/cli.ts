@@ -13,6 +13,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   check: async () => (await import('./cli/check.ts')).check,
   init: async () => (await import('./cli/init.ts')).init,
   status: async () => (await import('./cli/status.ts')).status,
+  trace: async () => (await import('./cli/trace.ts')).trace,
   retry: async () => (await import('./cli/retry.ts')).retry,
   record: async () => (await import('./cli/record.ts')).record,
   journal: async () => (await import('./cli/journal.ts')).journal,
