@@ -112,7 +112,11 @@ export const configShape = object({
   store_bounce_details_length: wholeNumber(0, 1_048_576).default(1_024).meta({
     description: 'Most bytes of bounce_text that are recorded.',
   }),
-  delivery_log: object({ filename: text('the path of the delivery log') })
+  delivery_log: object({
+    filename: text('the path of the delivery log').meta({
+      description: "Path of the delivery log. A relative one starts at this file's folder.",
+    }),
+  })
     .optional()
     .meta({
       description: 'Write a line for each attempt to deliver an event to this file: for people, at best effort.',

@@ -19,10 +19,11 @@ export function matchesOf(
   const type = eventType === null ? null : canonicalType(eventType);
   const mailClass = mailclass === null ? null : mailclass.toLowerCase();
   const found: number[] = [];
-  for (const [at, { matches, continues }] of routes.entries()) {
-    if (!meets(matches.eventTypes, type) || !meets(matches.mailClasses, mailClass)) continue;
+  for (let at = 0; at < routes.length; at += 1) {
+    const route = routes[at];
+    if (!route || !meets(route.matches.eventTypes, type) || !meets(route.matches.mailClasses, mailClass)) continue;
     found.push(at);
-    if (!continues) break;
+    if (!route.continues) break;
   }
   return found;
 }

@@ -10,7 +10,12 @@ import type { Wanted } from './transitions.ts';
 export function waysOf({ event }: BatchEvent, regime: Regime, ways: readonly Way[]): readonly Way[] {
   const { shape, values } = event;
   const found = matchesOf(regime.routes, values[shape.eventTypeAt] ?? null, values[shape.mailclassAt] ?? null);
-  return found.flatMap((at) => ways[at] ?? []);
+  const taken: Way[] = [];
+  for (const at of found) {
+    const way = ways[at];
+    if (way) taken.push(way);
+  }
+  return taken;
 }
 
 /** Nothing but drops. */

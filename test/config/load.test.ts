@@ -74,6 +74,7 @@ test('a log file alone is a configuration, and everything else has its default',
     pollIntervalMs: 200,
     serverId: hostname(),
     storeBounceDetailsLength: 1024,
+    deliveryLog: null,
     fingerprint: expect.stringMatching(/^[0-9a-f]{64}$/),
   });
 });

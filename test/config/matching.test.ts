@@ -104,3 +104,33 @@ test('a word that is given twice is a warning', async () => {
     '12:11 warning: "A" is the same as "a"',
   ]);
 });
+
+test('a rule below one that continues still gets its events', async () => {
+  const loaded = await load(
+    destinations(post('http://h/1', {}, { matches: ALL, continue: true }), post('http://h/2', {}, { matches: ALL })),
+  );
+  expect(messages(loaded).filter((message) => !message.includes('this rule never matches'))).toEqual([]);
+  expect(messages(loaded)).toHaveLength(1);
+  expect(loaded.config?.routes.map(({ continues }) => continues)).toEqual([true, false, false]);
+});
+
+test.each([
+  [
+    'in the last entry',
+    `{"event_destinations": [
+      {"matches": {"all": true}, "continue": true, "destination": {"type": "leave_in_queue"}}
+    ]}`,
+    '2:34 warning: "continue" has no effect: there is no entry below this one',
+  ],
+  [
+    'of a drop',
+    `{"event_destinations": [
+      {"matches": {"event_type": "scomp"}, "continue": true, "destination": {"type": "drop_from_queue"}},
+      {"matches": {"all": true}, "destination": {"type": "leave_in_queue"}}
+    ]}`,
+    '2:44 warning: "continue" has no effect: nothing is dropped here, the entries below decide',
+  ],
+])('continue %s is a warning', async (_, text, warning) => {
+  const loaded = await load(text);
+  expect([loaded.config === null, messages(loaded)]).toEqual([false, [warning]]);
+});

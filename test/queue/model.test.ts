@@ -176,7 +176,7 @@ class Model {
       [3, 'reader killed', () => this.#kill('reader')],
       [5, 'commit swallowed', () => this.#proxy.arm()],
       [4, 'deleted by hand', () => this.#deleteByHand()],
-      [this.crashes ? 2 : 0, 'take-over', () => this.#takeOver()],
+      [this.crashes ? 3 : 0, 'take-over', () => this.#takeOver()],
       [2, 'restart', () => this.#restart()],
       [4, 'retry', () => this.#retry()],
     ];
@@ -262,7 +262,8 @@ class Model {
     const { settling, reading } = this.#gates;
     for (const key of KEYS) this.destinations.set(key, 'hangs');
     this.#insert();
-    await sleep(20);
+    // So that it has answers in hand; a configuration that leaves or drops everything has none.
+    await waitFor(() => this.destinations.hanging > 0, { timeoutMs: 1_000, intervalMs: 2 }).catch(() => undefined);
     // Without a journal nothing may be between its line and its first settling.
     old.hold();
     await waitFor(() => old.quiet, { what: 'quiet', intervalMs: 2 });
@@ -378,7 +379,7 @@ async function runModel(seed: number): Promise<void> {
   const queue = await createQueue({ notify: random(2) === 0 });
   await using proxy = await createCommitSwallower(queue.database.url);
   const producers = await Promise.all(Array.from({ length: 6 }, () => queue.database.client()));
-  const model = new Model(queue, random, proxy, producers, seed % 2 === 1);
+  const model = new Model(queue, random, proxy, producers, seed % 3 !== 0);
   await model.enter();
   for (let step = 0; step < STEPS; step += 1) await model.step();
   await model.calmDown();
@@ -513,7 +514,7 @@ test('whatever happens, every event ends where it belongs', { timeout: 240_000 }
   if (process.env.MODEL_SEED) return;
   // A model in which nothing happens proves nothing.
   expect(events).toBeGreaterThan(SEEDS.length * 500);
-  for (const name of [
+  const needed = [
     'take-over',
     'reader killed',
     'settler killed',
@@ -523,6 +524,6 @@ test('whatever happens, every event ends where it belongs', { timeout: 240_000 }
     'reconfigure',
     'retry',
     'done at one',
-  ])
-    expect(totals.get(name), name).toBeGreaterThan(0);
+  ];
+  expect(needed.filter((name) => !totals.get(name))).toEqual([]);
 });

@@ -166,6 +166,11 @@ export class Destinations {
     this.#onDeliver = onDeliver;
   }
 
+  /** Deliveries that hang at this moment. */
+  get hanging(): number {
+    return this.#waiters.size;
+  }
+
   set(key: string, mood: Mood): void {
     this.#moods.set(key, mood);
     for (const wake of [...this.#waiters]) wake();
