@@ -3,7 +3,7 @@
 // is settled as waiting. The one exception is short: a healthy lane that is merely full may delay a page by 50 ms, since
 // overflow costs PostgreSQL 12 ms per 1,000 events (QUEUE A4).
 //
-// An event of several destinations is settled once when all of them answer in time. Else it is handed off: settled as
+// An event of several destinations is settled once when all of them accept it in time. Else it is handed off: settled as
 // it stands by then, and again with each answer.
 
 import { Transform, type TransformCallback } from 'node:stream';
@@ -129,12 +129,11 @@ export class Router extends Transform {
     const items: Settled[] = [];
     const refused: LaneEvent[] = [];
     for (const event of batch.events) {
-      const taken = event.logOnly ? [] : waysOf(event, regime, ways);
-      const [first] = taken;
-      if (event.logOnly) items.push(lineOnly(event));
+      const taken = event.logOnly ? null : waysOf(event, regime, ways);
+      if (taken === null) items.push(lineOnly(event));
       // Where the file is the only destination its line is all there is to it.
-      else if (first === undefined) items.push(gone(event, 'delivered'));
-      else if (isDropped(taken) && event.stored === FRESH) items.push(gone(event, 'dropped'));
+      else if (taken.length === 0) items.push(gone(event, 'delivered'));
+      else if (event.stored === FRESH && isDropped(taken)) items.push(gone(event, 'dropped'));
       else {
         event.lanes = decide(event, wantedOf(taken), regime.generation);
         if (event.lanes.length === 0) items.push(settle(event));
@@ -216,6 +215,9 @@ export class Router extends Transform {
       if (!parked) this.#options.onDueLater(destinationId, waitMs);
       const { generation } = regime;
       fail(event, { destinationId, generation, attempts, waitMs, parked, error: result.error });
+      // Not held back for the others' answers: its next attempt counts from the settling.
+      event.handedOff = true;
+      if (event.lanes.length > 0) this.#shared.track(event);
       this.#shared.failed(event, destinationId, waitMs);
     }
     this.#conclude(event, regime);

@@ -10,12 +10,10 @@ import type { Wanted } from './transitions.ts';
 export function waysOf({ event }: BatchEvent, regime: Regime, ways: readonly Way[]): readonly Way[] {
   const { shape, values } = event;
   const found = matchesOf(regime.routes, values[shape.eventTypeAt] ?? null, values[shape.mailclassAt] ?? null);
-  const taken: Way[] = [];
-  for (const at of found) {
-    const way = ways[at];
-    if (way) taken.push(way);
-  }
-  return taken;
+  const [first] = found;
+  const only = first === undefined ? undefined : ways[first];
+  if (only && found.length === 1) return [only];
+  return found.flatMap((at) => ways[at] ?? []);
 }
 
 /** Nothing but drops. */
