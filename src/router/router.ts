@@ -164,7 +164,10 @@ export class Router extends Transform {
     }
     this.#answers.flush();
     this.#push([...events].map(settleNow), regime);
-    for (const event of events) if (event.lanes.length > 0) this.#shared.track(event);
+    for (const event of events) {
+      if (event.lanes.length > 0) this.#shared.track(event);
+      else this.#shared.forget(event);
+    }
   }
 
   /** Waits a moment for room in lanes that are delivering. @returns what found none. */

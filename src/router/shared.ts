@@ -17,7 +17,8 @@ export class Shared {
   /** Remembers an event as long as lanes have it; free of cost for one with a single destination. */
   track(event: BatchEvent): void {
     const { waiting, failed } = event.standing;
-    if (!event.handedOff || waiting.length + failed.length < 2 || this.#entries.has(event.event.id)) return;
+    if (!event.handedOff || waiting.length + failed.length < 2) return;
+    if (this.#entries.get(event.event.id)?.event === event) return;
     this.#entries.set(event.event.id, { event, notBeforeMs: new Map() });
   }
 
@@ -38,8 +39,9 @@ export class Shared {
    */
   take(id: string, destinationId: number, { generation, config }: Regime): BatchEvent | null {
     const entry = this.#entries.get(id);
-    if (!entry || entry.event.lanes.includes(destinationId)) return null;
+    if (!entry) return null;
     const { event, notBeforeMs } = entry;
+    if (event.lanes.length === 0 || event.lanes.includes(destinationId)) return null;
     if (!event.standing.logged && config.logFile !== null) return null;
     if (!isPendingAt(event.standing, destinationId, generation)) return null;
     if (performance.now() < (notBeforeMs.get(destinationId) ?? 0)) return null;

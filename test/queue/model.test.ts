@@ -156,6 +156,8 @@ class Model {
   #onSettled(items: readonly Settled[]): void {
     const { regime } = this.tenure ?? {};
     for (const item of items) {
+      if (item.outcome === 'parked' && !item.to?.tooLarge)
+        this.happened.set('parked', (this.happened.get('parked') ?? 0) + 1);
       for (const { key, destinationId } of regime?.routes ?? []) {
         if (destinationId > 0 && item.to?.done.includes(destinationId)) this.done.add(`${key} ${item.id}`);
       }
@@ -178,7 +180,7 @@ class Model {
       [4, 'deleted by hand', () => this.#deleteByHand()],
       [this.crashes ? 3 : 0, 'take-over', () => this.#takeOver()],
       [2, 'restart', () => this.#restart()],
-      [4, 'retry', () => this.#retry()],
+      [2, 'retry', () => this.#retry()],
     ];
     let at = random(operations.reduce((sum, [weight]) => sum + weight, 0));
     for (const [weight, name, run] of operations) {
@@ -499,7 +501,6 @@ async function runModel(seed: number): Promise<void> {
   events += model.committed.size;
   for (const [name, count] of model.happened) totals.set(name, (totals.get(name) ?? 0) + count);
   totals.set('answers swallowed', (totals.get('answers swallowed') ?? 0) + proxy.swallowed);
-  totals.set('parked', (totals.get('parked') ?? 0) + parked.length);
   totals.set('done at one', (totals.get('done at one') ?? 0) + model.done.size);
   await model.tenure?.stop();
 }

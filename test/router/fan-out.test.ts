@@ -138,3 +138,20 @@ test('what is aborted at the end waits where it was, and is done where it is don
   expect(outcomes()).toEqual(['1 waiting']);
   expect(settled[0]?.to).toMatchObject({ done: [1], waiting: [{ destinationId: 2 }] });
 });
+
+test("an event that no lane took, and that failed elsewhere while it was offered, is nobody's any more", async () => {
+  const { router, send, manual, settled } = startRouter();
+  const regime = regimeTo(onTo('A', { concurrency: 1 }), { to: 'B', concurrency: 100 });
+  // A takes 76 of them; the others wait for room there for a moment, and meanwhile B answers.
+  const sent = send(regime, 80);
+  for (let at = 0; at < 80; at += 1) await manual('B').answer({ ok: false, error: 'no' });
+  await sent;
+  await waitFor(() => settled.some(({ id, inFlight }) => id === '80' && !inFlight));
+  expect(settled.findLast(({ id }) => id === '80')?.to).toMatchObject({
+    waiting: [{ destinationId: 1 }],
+    failed: [{ destinationId: 2 }],
+  });
+  await new Promise((resolve) => setTimeout(resolve, 20)); // longer than the pause after a failure
+  expect([router.takeShared('80', 1, regime), router.takeShared('80', 2, regime)]).toEqual([null, null]);
+  expect(router.takeShared('1', 2, regime)).not.toBeNull();
+});
