@@ -13,6 +13,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   check: async () => (await import('./cli/check.ts')).check,
   init: async () => (await import('./cli/init.ts')).init,
   status: async () => (await import('./cli/status.ts')).status,
+  trace: async () => (await import('./cli/trace.ts')).trace,
   retry: async () => (await import('./cli/retry.ts')).retry,
   pause: async () => (await import('./cli/pause.ts')).pause,
   resume: async () => (await import('./cli/pause.ts')).resume,

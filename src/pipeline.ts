@@ -14,18 +14,20 @@
 
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { LogFileConfig } from './config/config.ts';
+import type { Config, LogFileConfig } from './config/config.ts';
 import { createDestination } from './destinations/create-destination.ts';
+import { attemptLine } from './flow/attempt.ts';
 import type { Regime } from './flow/batch.ts';
 import type { Settled, Settlement } from './flow/settlement.ts';
 import { delay } from './lib/delay.ts';
 import { messageOf } from './lib/errors.ts';
 import type { Logger } from './lib/logger.ts';
 import type { Nudge } from './lib/nudge.ts';
+import { createDeliveryLog, type DeliveryLogTarget } from './log-file/delivery-log.ts';
 import type { LogFileStage } from './log-file/stage.ts';
 import type { JournalOptions } from './log-file/target.ts';
 import { createLogFileStage } from './log-file/writer.ts';
-import { Due } from './queue/due.ts';
+import { Due, type DueOptions } from './queue/due.ts';
 import { InFlight } from './queue/in-flight.ts';
 import { LaneDesk } from './queue/lane-desk.ts';
 import { anythingDue, nowOf } from './queue/once.ts';
@@ -47,6 +49,8 @@ const QUIET_CHECK_MS = 5;
 /** `run --once` gives up on a settlement that keeps failing after this. */
 const ONCE_PATIENCE_MS = 30_000;
 const ERROR_PAUSE_MS = 500;
+/** What `logfile.mode` is where nothing is said: SPEC 5. */
+const DEFAULT_LOG_MODE = 0o640;
 
 export interface PipelineOptions {
   readonly rights: Rights;
@@ -65,8 +69,8 @@ export interface PipelineOptions {
   readonly journal: Omit<JournalOptions, 'stillOpen'>;
   /** New lines are on disk. */
   readonly onLines: (count: number) => void;
-  /** Called with the running log file stage, to reopen the file on SIGHUP. */
-  readonly onLogFile: (logFile: LogFileStage) => void;
+  /** Called with what opens the files anew on SIGHUP. */
+  readonly onFiles: (files: { reopen(): void }) => void;
   readonly logger: Logger;
   /** Stops reading; what is in flight is settled. */
   readonly stop: AbortSignal;
@@ -93,8 +97,9 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
 
   const inFlight = new InFlight();
   const settle = (settlement: Settlement): void => void settler.write(settlement);
+  const takeShared: DueOptions['takeShared'] = (...pair) => router.takeShared(...pair);
   const dueBefore = once ? await nowOf(await rights.session(stop)) : null;
-  const due = new Due({ rights, inFlight, settle, dueBefore, signal: feeding });
+  const due = new Due({ rights, inFlight, takeShared, settle, dueBefore, signal: feeding });
 
   /** PostgreSQL is waited for, as everywhere; a log file that cannot be opened is the stage's own business. */
   const stillOpen: JournalOptions['stillOpen'] = async (ids) => {
@@ -125,6 +130,7 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     logger,
     signal: AbortSignal.any([deadline.signal, over]),
   });
+  const deliveryLog = createDeliveryLog({ target: () => deliveryLogOf(regime().config), logger });
   const router: Router = new Router({
     createDestination: (route, { config }) => createDestination(route.destination, { config, key: route.key, logger }),
     mayDeliver: () => rights.held && logFile.status().state === 'ok',
@@ -134,6 +140,7 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     },
     onRoom: () => feeder.onRoom(),
     onDueLater: (destinationId, waitMs) => feeder.onDueLater(destinationId, waitMs),
+    onAttempt: (attempt) => deliveryLog.write(attemptLine(attempt, Date.now())),
     logger,
     stop,
     graceMs: GRACE_MS,
@@ -168,7 +175,12 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
       await options.onSwitch(to, takeOver);
     },
   });
-  options.onLogFile(logFile);
+  options.onFiles({
+    reopen: () => {
+      logFile.reopen();
+      deliveryLog.reopen();
+    },
+  });
   /** `run --once` leaves what waits for a destination that takes nothing now to another run. */
   const isOut = (destinationId: number): boolean =>
     desk.isPaused(destinationId) || router.lanes.of(destinationId)?.worthWaiting === false;
@@ -200,6 +212,18 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     stop.removeEventListener('abort', onStop);
     ended.abort();
     await Promise.all([feeder.ended(), desk.ended()]);
+    await deliveryLog.close();
     await logFile.close();
   }
+}
+
+/** The delivery log's file is made as the log file is. */
+function deliveryLogOf({ deliveryLog, logFile }: Config): DeliveryLogTarget | null {
+  return (
+    deliveryLog && {
+      filename: deliveryLog.filename,
+      mode: logFile?.mode ?? DEFAULT_LOG_MODE,
+      createDirectory: logFile?.createDirectory ?? false,
+    }
+  );
 }

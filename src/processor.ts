@@ -21,7 +21,6 @@ import { createThrottle, type Logger } from './lib/logger.ts';
 import { createNudge } from './lib/nudge.ts';
 import { journalId } from './log-file/journal-id.ts';
 import { acquireLocalLock, type LocalLock, stateDirectory } from './log-file/local-lock.ts';
-import type { LogFileStage } from './log-file/stage.ts';
 import { type FolderState, keepFolder } from './log-file/state-folder.ts';
 import { runPipeline } from './pipeline.ts';
 import { enforce } from './queue/regime.ts';
@@ -67,7 +66,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
   const nudge = createNudge();
   const complain = createThrottle((fields, message) => logger.error(fields, message));
   let config = options.loaded.config;
-  let logFile: LogFileStage | null = null;
+  let files: { reopen(): void } | null = null;
   let inForce: { readonly rights: Rights; regime: Regime } | null = null;
   let lock: LocalLock | null = null;
   /** The log file that `lock` is of. */
@@ -194,8 +193,8 @@ export function createProcessor(options: ProcessorOptions): Processor {
         },
         onSettled: (items) => tally.add(items),
         onLines: (count) => tally.addLines(count),
-        onLogFile: (stage) => {
-          logFile = stage;
+        onFiles: (opened) => {
+          files = opened;
         },
         logger,
         stop: AbortSignal.any([stop, yielding.signal]),
@@ -216,7 +215,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
       return false;
     } finally {
       inForce = null;
-      logFile = null;
+      files = null;
       await rights.release(clean);
       await release();
     }
@@ -249,7 +248,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
   };
 
   return {
-    reopen: () => logFile?.reopen(),
+    reopen: () => files?.reopen(),
     async run() {
       const watching = new AbortController();
       const watched = once

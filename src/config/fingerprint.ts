@@ -7,11 +7,13 @@ import { describeSqlTarget } from './identity.ts';
 
 /** Hex SHA-256 over the routes in order: what each matches, and where to and in which form it sends. */
 export function fingerprintOf(routes: readonly Omit<RouteConfig, 'enabled'>[]): string {
-  const canonical = routes.map(({ matches, destination, key }) => [
+  const canonical = routes.map(({ matches, destination, key, continues }) => [
     sorted(matches.eventTypes),
     sorted(matches.mailClasses),
     key,
     ...describe(destination),
+    // Nothing when it is off: what older versions wrote stays the same.
+    ...(continues ? ['continue'] : []),
   ]);
   return createHash('sha256').update(JSON.stringify(canonical)).digest('hex');
 }

@@ -10,7 +10,7 @@ import { fingerprintOf } from './fingerprint.ts';
 import { findDeadRules, findDoubtfulWords, readMatches } from './matching.ts';
 import { byPosition, type Finding, type Path, type Problem, valueAt } from './problem.ts';
 import { findConflicts, makeRoute, type PlacedRoute, type RouteOptions } from './route.ts';
-import { findBrokenRules } from './rules.ts';
+import { findBrokenRules, findIdleContinues, findSameFiles } from './rules.ts';
 import { type ConfigInput, configShape, entryShape, matchesShape } from './shape.ts';
 import { findShapeProblems } from './shape-problems.ts';
 import { Sources } from './sources.ts';
@@ -57,7 +57,12 @@ export async function loadConfig(file: string, options: { readonly env: NodeJS.P
     folder,
     defaultFormat: valueAt(value, ['use_json_for_http_post']) === true ? 'json' : 'form',
   });
-  const findings = [...findShapeProblems(value), ...findBrokenRules(value), ...routing.findings];
+  const findings = [
+    ...findShapeProblems(value),
+    ...findBrokenRules(value),
+    ...findSameFiles(value, folder),
+    ...routing.findings,
+  ];
   const problems = [...document.problems, ...findings.map(document.locate)];
   // A key that is wrong where it stands need not be called unavailable as well.
   const taken = new Set(problems.map(placeOf));
@@ -96,7 +101,7 @@ async function readRouting(document: JsonDocument, options: RouteOptions): Promi
     const matches = matchesShape.safeParse(valueAt(input, ['matches'])).data;
     if (matches) {
       warnings.push(...findDoubtfulWords(matches, [...path, 'matches']));
-      rules.push({ at, matches: readMatches(matches) });
+      rules.push({ at, matches: readMatches(matches), continues: valueAt(input, ['continue']) === true });
     }
     const entry = entryShape.safeParse(input).data;
     const made = entry && (await makeRoute(entry, at, options));
@@ -105,7 +110,7 @@ async function readRouting(document: JsonDocument, options: RouteOptions): Promi
   }
   const lineOf = (at: number): number => document.positionOf(['event_destinations', at]).line;
   findings.push(...findConflicts(routes, lineOf));
-  warnings.push(...findDeadRules(rules, lineOf));
+  warnings.push(...findDeadRules(rules, lineOf), ...findIdleContinues(entries));
   return { routes: routes.map(({ route }) => route), findings, warnings };
 }
 

@@ -10,6 +10,8 @@ import { didYouMean } from './suggest.ts';
 export interface Rule {
   readonly at: number;
   readonly matches: MatchConfig;
+  /** It takes nothing from the rules below it. */
+  readonly continues: boolean;
 }
 
 /** Reads a `matches`: canonical types, everything in lower case. */
@@ -62,7 +64,8 @@ function wordPath(words: string | string[] | undefined, path: Path, at: number):
 const ANY_OTHER = null;
 
 /**
- * Finds the rules that never get an event: every pair of type and class they match is taken by rules above them.
+ * Finds the rules that never get an event: every pair of type and class they match is taken by rules above them that do
+ * not `continue`.
  *
  * @param rules in the order of the file.
  * @param lineOf the line on which the entry with this index begins.
@@ -71,7 +74,8 @@ export function findDeadRules(rules: readonly Rule[], lineOf: (at: number) => nu
   const allTypes = union(rules.map(({ matches }) => matches.eventTypes));
   const allClasses = union(rules.map(({ matches }) => matches.mailClasses));
   return rules.flatMap(({ at, matches }, index) => {
-    const takers = takersOf(matches, rules.slice(0, index), allTypes, allClasses);
+    const above = rules.slice(0, index).filter(({ continues }) => !continues);
+    const takers = takersOf(matches, above, allTypes, allClasses);
     if (takers === null) return [];
     const lines = [...new Set(takers.map(lineOf))].sort((a, b) => a - b);
     const where = `${lines.length > 1 ? 'lines' : 'line'} ${lines.join(', ')}`;

@@ -1,6 +1,7 @@
 // Rules between several keys, which no shape of a single value can say. They look at the value as it is, so that one
 // wrong key elsewhere does not hide what is wrong here.
 
+import { resolve } from 'node:path';
 import { checkHttpPost } from './http-rules.ts';
 import { type Finding, isObject, type Path, valueAt } from './problem.ts';
 
@@ -52,4 +53,34 @@ function checkLast(entries: readonly unknown[]): Finding[] {
   if (at < 0 || valueAt(entries, [at, 'matches', 'all']) !== undefined) return [];
   const path: Path = ['event_destinations', at, 'matches'];
   return [{ path, message: 'the last entry of "event_destinations" has to match everything else: {"all": true}' }];
+}
+
+/** `continue` where there is nothing to go on from, or to: allowed, and probably not meant. */
+export function findIdleContinues(entries: unknown): Finding[] {
+  if (!Array.isArray(entries)) return [];
+  return [...entries.keys()].flatMap((at) => {
+    if (valueAt(entries, [at, 'continue']) !== true) return [];
+    const why =
+      at === entries.length - 1
+        ? 'there is no entry below this one'
+        : valueAt(entries, [at, 'destination', 'type']) === 'drop_from_queue'
+          ? 'nothing is dropped here, the entries below decide'
+          : null;
+    return why === null
+      ? []
+      : [{ path: ['event_destinations', at], key: 'continue', message: `"continue" has no effect: ${why}` }];
+  });
+}
+
+/** Two logs in one file would end as a log of neither. */
+export function findSameFiles(value: unknown, folder: string): Finding[] {
+  const log = valueAt(value, ['logfile', 'filename']);
+  const path: Path = ['delivery_log', 'filename'];
+  const deliveryLog = valueAt(value, path);
+  if (typeof log !== 'string' || typeof deliveryLog !== 'string') return [];
+  const [first, second] = [resolve(folder, log), resolve(folder, deliveryLog)];
+  // With a date appended the log's names begin with it.
+  if (second !== first && !/^\.\d{4}-\d{2}-\d{2}$/.test(second.startsWith(first) ? second.slice(first.length) : ''))
+    return [];
+  return [{ path, message: '"filename": expected a file of its own for the delivery log, found the log file' }];
 }

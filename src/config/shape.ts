@@ -27,7 +27,8 @@ export const matchesShape = object({
       examples: ['transactional', ['transactional', 'newsletter']],
     }),
 }).meta({
-  description: 'Which events: all that is given must match. The first entry that matches an event gets it.',
+  description:
+    'Which events: all that is given must match. The first entry that matches an event gets it, with `continue` the next ones too.',
   minProperties: 1,
   examples: [{ all: true }, { event_type: ['bounce_all', 'bounce_bad_address'] }],
 });
@@ -44,7 +45,9 @@ export const entryShape = object({
       examples: ['crm'],
     }),
   enabled: flag().default(true).meta({ description: 'false: its events wait as if it were paused.' }),
-  continue: flag().default(false).meta({ description: 'true: go on to the entries below as well.' }),
+  continue: flag().default(false).meta({
+    description: 'true: an event that matches goes here and to the next entry that matches as well.',
+  }),
   matches: matchesShape,
   destination: destinationShape.meta({
     description: 'Where the events go.',
@@ -111,10 +114,15 @@ export const configShape = object({
   store_bounce_details_length: wholeNumber(0, 1_048_576).default(1_024).meta({
     description: 'Most bytes of bounce_text that are recorded.',
   }),
-  delivery_log: object({ filename: text('the path of the delivery log') })
+  delivery_log: object({
+    filename: text('the path of the delivery log').meta({
+      description: "Path of the delivery log. A relative one starts at this file's folder.",
+    }),
+  })
     .optional()
     .meta({
-      description: 'Write what became of each event to this file.',
+      description: 'Write a line for each attempt to deliver an event to this file: for people, at best effort.',
+      examples: [{ filename: '/var/log/tailrace/deliveries.jsonl' }],
     }),
 }).meta({
   title: 'event_processor.json',

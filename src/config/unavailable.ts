@@ -11,10 +11,7 @@ interface UnavailableKey {
 }
 
 /** Keys that are refused. */
-export const UNAVAILABLE_KEYS: readonly UnavailableKey[] = [
-  { place: 'top', key: 'delivery_log' },
-  { place: 'entry', key: 'continue', off: false },
-];
+export const UNAVAILABLE_KEYS: readonly UnavailableKey[] = [];
 
 /** Finds what a configuration asks for that this version cannot do. */
 export function findUnavailable(value: unknown): Finding[] {

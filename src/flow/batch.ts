@@ -29,11 +29,30 @@ export interface BatchEvent {
   readonly event: QueuedEvent;
   /** As PostgreSQL has it: what a settlement starts from. */
   stored: Standing;
-  /** As it is by now: each stage replaces it as it moves the event on. */
+  /**
+   * As it is by now: each stage replaces it as it moves the event on. Once routed it covers all destinations of the
+   * event, those that have not answered yet as waiting, so that it may be settled at any moment.
+   */
   standing: Standing;
   /** Settled before, while there was no log file: it only needs its line, its destination stays as decided. */
   readonly logOnly: boolean;
+  /** Destinations whose lanes have it, or are being offered it. */
+  lanes: readonly number[];
+  /** PostgreSQL has all that the router decided about it: an answer is settled when it comes. */
+  handedOff: boolean;
 }
+
+/** An event as it enters the data path. */
+export const toBatchEvent = (event: QueuedEvent, standing: Standing, logOnly: boolean): BatchEvent => ({
+  event,
+  stored: standing,
+  standing,
+  logOnly,
+  lanes: IN_NO_LANE,
+  handedOff: false,
+});
+
+const IN_NO_LANE: readonly number[] = [];
 
 export interface Batch {
   readonly regime: Regime;

@@ -3,6 +3,10 @@
 //
 //   fresh ──▶ left | waiting | failed ──▶ … ──▶ gone            (each with `logged` once its line is on disk)
 //
+// Under fan-out an event has a state at each of its destinations, and is gone when all of them are done:
+//
+//   waiting A, waiting B ──▶ waiting A, done B ──▶ failed A, done B ──▶ gone
+//
 // In PostgreSQL `failed` is a row of tailrace.pending; everything else is a bit of tailrace.ledger.
 
 /** An event that was tried at a destination and not accepted. */
@@ -52,3 +56,17 @@ export const FRESH: Standing = Object.freeze({
 
 /** The standing of an event whose line is on disk and about which nothing else is decided yet. */
 export const LOGGED: Standing = Object.freeze({ ...FRESH, logged: true });
+
+/** The failure at a destination, if there is one. */
+export const failureAt = (standing: Standing, destinationId: number): Failure | undefined =>
+  standing.failed.find((failure) => failure.destinationId === destinationId);
+
+/** Whether the event is to be delivered to a destination, as decided under a generation: waits or failed there, not parked. */
+export function isPendingAt(standing: Standing, destinationId: number, generation: number): boolean {
+  return (
+    standing.waiting.some((pair) => pair.destinationId === destinationId && pair.generation === generation) ||
+    standing.failed.some(
+      (pair) => pair.destinationId === destinationId && pair.generation === generation && !pair.parked,
+    )
+  );
+}

@@ -2,14 +2,14 @@
 // whatever an older generation decided. Ids come from tailrace's own tables; those without a row are orphans and are
 // settled as such, so that they never hide what stands behind them.
 
-import { type BatchEvent, MAX_BATCH_EVENTS, type Regime } from '../flow/batch.ts';
+import { type BatchEvent, MAX_BATCH_EVENTS, type Regime, toBatchEvent } from '../flow/batch.ts';
 import type { DueSource } from '../flow/due.ts';
 import type { Settlement } from '../flow/settlement.ts';
-import { FRESH, type Standing } from '../flow/standing.ts';
+import { FRESH, isPendingAt, type Standing } from '../flow/standing.ts';
 import { idsOfBits } from '../lib/id-set.ts';
 import type { Ask, InFlight } from './in-flight.ts';
 import type { Rights } from './rights.ts';
-import { fetchRows, findRows, toBatchEvent } from './rows.ts';
+import { fetchRows, findRows } from './rows.ts';
 import type { Session } from './session.ts';
 import { DUE_RETRIES_SQL, DUE_WAITING_SQL, OLD_FAILED_SQL, OLD_LEFT_SQL, OLD_WAITING_SQL } from './sql/due.ts';
 import { MIN_ID } from './sql/read.ts';
@@ -23,6 +23,8 @@ const BLOCKS = 8;
 export interface DueOptions {
   readonly rights: Rights;
   readonly inFlight: InFlight;
+  /** Takes an event that is in flight at other destinations only for one more of them; null = it is not to be had. */
+  readonly takeShared: (id: string, destinationId: number, regime: Regime) => BatchEvent | null;
   /** Takes orphans to the settler. */
   readonly settle: (settlement: Settlement) => void;
   /** `run --once`: only what was due when it began, as a timestamp of PostgreSQL; null = what is due by now. */
@@ -51,20 +53,40 @@ export class Due implements DueSource {
       const { generation } = regime;
       const limit = room.events + IN_FLIGHT_ALLOWANCE;
       const rows = await session.query(DUE_RETRIES_SQL, [destinationId, generation, dueBefore, limit], 'due_retries');
-      const retries = rows.map(([id]) => String(id)).filter((id) => !ask.seen(id));
-      const waiting = await this.#waiting(session, destinationId, generation, ask, room.events);
+      const found = rows.map(([id]) => String(id));
+      const retries = found.filter((id) => !ask.seen(id));
+      const elsewhere = found.filter((id) => ask.held(id));
+      const waiting = await this.#waiting(session, destinationId, generation, ask, room.events, elsewhere);
       const ids = inTurn(retries, waiting).slice(0, room.events);
-      const isDue = ({ logged, waiting, failed }: Standing): boolean =>
+      const isDue = (standing: Standing): boolean =>
         // Without its line it is the reader's first: an event is routed only after its line is on disk.
-        (logged || regime.config.logFile === null) &&
-        (waiting.some((pair) => pair.destinationId === destinationId && pair.generation === generation) ||
-          failed.some(
-            (pair) => pair.destinationId === destinationId && pair.generation === generation && !pair.parked,
-          ));
-      return await this.#fetch(session, regime, ids, ask, room.bytes, isDue);
+        (standing.logged || regime.config.logFile === null) && isPendingAt(standing, destinationId, generation);
+      const taken = await this.#fetch(session, regime, ids, ask, room.bytes, isDue);
+      return [...taken, ...this.#shared(elsewhere, regime, destinationId, ask, room, taken)];
     } finally {
       ask.close();
     }
+  }
+
+  /** Those that are in flight at another destination: to the caller without a pause, since they are promised to the lane. */
+  #shared(
+    ids: readonly string[],
+    regime: Regime,
+    destinationId: number,
+    ask: Ask,
+    room: { readonly events: number; readonly bytes: number },
+    before: readonly BatchEvent[],
+  ): readonly BatchEvent[] {
+    const shared: BatchEvent[] = [];
+    let bytes = before.reduce((sum, { event }) => sum + event.bytes, 0);
+    for (const id of ids) {
+      if (before.length + shared.length >= room.events || bytes >= room.bytes) break;
+      const event = ask.held(id) ? this.#options.takeShared(id, destinationId, regime) : null;
+      if (event === null) continue;
+      bytes += event.event.bytes;
+      shared.push(event);
+    }
+    return shared;
   }
 
   /**
@@ -115,13 +137,17 @@ export class Due implements DueSource {
     generation: number,
     ask: Ask,
     room: number,
+    elsewhere: string[],
   ): Promise<string[]> {
     const lane = `${destinationId}/${generation}`;
     const from = this.#waitingAt.get(lane) ?? MIN_ID;
     const blocks = await session.query(DUE_WAITING_SQL, [destinationId, generation, from], 'due_waiting');
     const ids: string[] = [];
     for (const [block, bits] of blocks) {
-      for (const id of idsOfBits(String(block), String(bits))) if (!ask.seen(id)) ids.push(id);
+      for (const id of idsOfBits(String(block), String(bits))) {
+        if (ask.held(id)) elsewhere.push(id);
+        else if (!ask.seen(id)) ids.push(id);
+      }
       // The block is looked at again: its other events come next.
       if (ids.length > 0) this.#waitingAt.set(lane, String(block));
       if (ids.length >= room) return ids.slice(0, room);

@@ -8,6 +8,8 @@
 export interface Ask {
   /** True when the event is in flight now or was at any time since the ask was opened. */
   seen(id: string): boolean;
+  /** True when the event is in flight, and was so all the time since the ask was opened or since it was taken up. */
+  held(id: string): boolean;
   close(): void;
 }
 
@@ -24,6 +26,7 @@ export class InFlight {
     const tombstones = new Set<string>();
     this.#asks.add(tombstones);
     return {
+      held: (id) => this.#ids.has(id) && !tombstones.has(id),
       seen: (id) => this.#ids.has(id) || tombstones.has(id),
       close: () => void this.#asks.delete(tombstones),
     };

@@ -2,8 +2,8 @@
 // text is fetched, so that memory is bounded whatever stands in the table.
 
 import type { QueuedEvent, RawValue } from '../event/event.ts';
-import { type BatchEvent, MAX_BATCH_BYTES, MAX_BATCH_EVENTS } from '../flow/batch.ts';
-import { FRESH, type Standing } from '../flow/standing.ts';
+import { type BatchEvent, MAX_BATCH_BYTES, MAX_BATCH_EVENTS, toBatchEvent } from '../flow/batch.ts';
+import { FRESH } from '../flow/standing.ts';
 import { blockOf, IdSet, splitId } from '../lib/id-set.ts';
 import type { Ask, InFlight } from './in-flight.ts';
 import { numbers, type RawRow, type Session } from './session.ts';
@@ -127,13 +127,6 @@ async function readExcluded(session: Session, events: readonly QueuedEvent[], ha
   };
   return { settled: (id: string) => has(settled, id), unlogged: (id: string) => has(unlogged, id) };
 }
-
-export const toBatchEvent = (event: QueuedEvent, standing: Standing, logOnly: boolean): BatchEvent => ({
-  event,
-  stored: standing,
-  standing,
-  logOnly,
-});
 
 /** Which of the ids are in the queue and not settled: their lines were written, PostgreSQL does not know it yet. */
 export async function unsettledOf(session: Session, table: QueueTable, ids: readonly string[]): Promise<IdSet> {

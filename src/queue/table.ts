@@ -39,6 +39,7 @@ export interface QueueTable {
   readonly bytes: string;
   /** SQL: ` AND …` that keeps foreign and processed rows out; empty where there is nothing to keep out. */
   readonly ours: string;
+  readonly hasDestinationColumn: boolean;
   readonly hasProcessedColumn: boolean;
   readonly hasProcessedIndex: boolean;
   /** `init --notify` was run: inserts wake the reader up. */
@@ -110,6 +111,7 @@ export async function readQueueTable(session: Session, name: string, markProcess
     selectList,
     bytes,
     ours,
+    hasDestinationColumn: names.has('destination_id'),
     hasProcessedColumn,
     hasProcessedIndex: hasProcessedIndex === 't',
     hasWakeTrigger: hasWakeTrigger === 't',

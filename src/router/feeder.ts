@@ -107,7 +107,9 @@ export class Feeder {
     const now = regime();
     const events = await due.take(now, lane.destinationId, room);
     const refused = events.filter((event) => !router.offerDue(lane, event, now));
-    if (refused.length > 0) giveBack(refused.map(({ event }) => event.id));
+    // What another lane has as well stays in flight.
+    const unheld = refused.filter(({ handedOff }) => !handedOff);
+    if (unheld.length > 0) giveBack(unheld.map(({ event }) => event.id));
     return events.length - refused.length;
   }
 }

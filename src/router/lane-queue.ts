@@ -2,6 +2,7 @@
 // nor fresh traffic starves the other. Bounded in events and in bytes.
 
 import type { BatchEvent, Regime } from '../flow/batch.ts';
+import { failureAt } from '../flow/standing.ts';
 import type { Budget } from './budget.ts';
 
 /** An event in a lane, and the regime that sent it there. */
@@ -13,14 +14,14 @@ export interface LaneEvent {
   readonly offeredMs: number;
   /** It came from PostgreSQL, not from a new batch. */
   readonly due: boolean;
-  /** Settled as waiting while the lane still has it. */
-  handedOff: boolean;
+  /** Monotonic milliseconds at which the attempt began. */
+  startedMs: number;
   answered: boolean;
 }
 
 /** How often it was tried, in vain, at the destination it stands at. */
 export const attemptsOf = ({ batchEvent, destinationId }: LaneEvent): number =>
-  batchEvent.stored.failed.find((failure) => failure.destinationId === destinationId)?.attempts ?? 0;
+  failureAt(batchEvent.standing, destinationId)?.attempts ?? 0;
 
 /** Events that a lane holds beyond what may be under way. */
 const QUEUE_EVENTS = 100;

@@ -267,6 +267,7 @@ export class Lane implements ReportingLane {
     this.#rate.take(batch.length, nowMs);
     this.#refused = false;
     this.#requests += 1;
+    for (const event of batch) event.startedMs = nowMs;
     const events = batch.map(({ batchEvent }) => batchEvent.event);
     this.#deliveries.start(events, (results, speaks) => this.#onResults(batch, results, probe, speaks));
   }

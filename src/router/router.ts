@@ -1,33 +1,40 @@
-// The router: takes a batch whose lines are on disk, finds each event's route and offers it to the lane there. It never
-// waits for a destination: what a lane cannot take, and what it took but has not answered 250 ms after the fsync, is
-// settled as waiting. The one exception is short: a healthy lane that is merely full may delay a page by 50 ms, since
+// The router: takes a batch whose lines are on disk, finds each event's routes and offers it to the lanes there. It
+// never waits for a destination: what a lane cannot take, and what it took but has not answered 250 ms after the fsync,
+// is settled as waiting. The one exception is short: a healthy lane that is merely full may delay a page by 50 ms, since
 // overflow costs PostgreSQL 12 ms per 1,000 events (QUEUE A4).
+//
+// An event of several destinations is settled once when all of them accept it in time. Else it is handed off: settled as
+// it stands by then, and again with each answer.
 
 import { Transform, type TransformCallback } from 'node:stream';
 import type { DeliveryResult } from '../destinations/destination.ts';
+import type { Attempt } from '../flow/attempt.ts';
 import type { Batch, BatchEvent, Regime } from '../flow/batch.ts';
 import type { Settled, Settlement } from '../flow/settlement.ts';
+import { FRESH, failureAt } from '../flow/standing.ts';
 import { backoffMs } from '../lib/backoff.ts';
 import { createNudge } from '../lib/nudge.ts';
+import { attemptOf } from './attempts.ts';
+import { Collector } from './collector.ts';
 import type { Lane, LaneEvent } from './lane.ts';
-import { Lanes, type LanesOptions, type Way } from './lanes.ts';
-import { firstMatch } from './match.ts';
-import { failed, failureAt, gone, left, lineOnly, stillParked, unchanged, waiting } from './transitions.ts';
+import { Lanes, type LanesOptions } from './lanes.ts';
+import { Shared } from './shared.ts';
+import { decide, deliver, fail, gone, lineOnly, settle } from './transitions.ts';
+import { isDropped, wantedOf, waysOf } from './ways.ts';
 
 /** After the fsync: then an unanswered event is settled as waiting while its lane keeps it. */
 const HAND_OFF_MS = 250;
 const HAND_OFF_CHECK_MS = 50;
 /** How long a page may wait for room in a healthy lane. */
 const PATIENCE_MS = 50;
-/** Answers are collected for this long, then settled together. */
-const COLLECT_MS = 2;
-const COLLECT_EVENTS = 500;
 
 export interface RouterOptions extends Pick<LanesOptions, 'createDestination' | 'mayDeliver' | 'onLane' | 'logger'> {
   /** A lane refused an event, or an event failed: it is due there after `waitMs`. */
   readonly onDueLater: (destinationId: number, waitMs: number) => void;
   /** A lane has room again. */
   readonly onRoom: () => void;
+  /** An attempt has ended; called only under a configuration with a delivery log. */
+  readonly onAttempt: (attempt: Attempt) => void;
   /** Nothing more is read: no page may wait for room in a lane any longer. */
   readonly stop: AbortSignal;
   /** Time that requests under way get when the stream ends. */
@@ -37,12 +44,12 @@ export interface RouterOptions extends Pick<LanesOptions, 'createDestination' | 
 export class Router extends Transform {
   readonly lanes: Lanes;
   readonly #options: RouterOptions;
+  readonly #shared = new Shared();
   readonly #room = createNudge();
   readonly #handOff: NodeJS.Timeout;
   #offered: LaneEvent[] = [];
-  #answers: Settled[] = [];
-  #answersRegime: Regime | null = null;
-  #collecting: NodeJS.Timeout | undefined;
+  readonly #answers = new Collector((items, regime) => this.#push(items, regime));
+  #flushed = false;
 
   constructor(options: RouterOptions) {
     super({ objectMode: true, readableHighWaterMark: 8, writableHighWaterMark: 1 });
@@ -68,14 +75,15 @@ export class Router extends Transform {
 
   override _flush(callback: TransformCallback): void {
     this.lanes.stop(AbortSignal.timeout(this.#options.graceMs)).then(() => {
-      this.#pushAnswers();
+      this.#answers.flush();
+      this.#flushed = true;
       callback();
     }, callback);
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     clearInterval(this.#handOff);
-    clearTimeout(this.#collecting);
+    this.#answers.stop();
     this.lanes.stop(AbortSignal.abort()).then(
       () => callback(error),
       () => callback(error),
@@ -84,42 +92,61 @@ export class Router extends Transform {
 
   /** Nothing that was passed on is still without a settlement: answered, or handed off. */
   get quiet(): boolean {
-    const unsettled = this.#offered.some(({ answered, handedOff }) => !answered && !handedOff);
-    return this.writableLength === 0 && this.#answers.length === 0 && !unsettled;
+    const unsettled = this.#offered.some(({ answered, batchEvent }) => !answered && !batchEvent.handedOff);
+    return this.writableLength === 0 && this.#answers.empty && !unsettled;
   }
 
-  /** Gives a lane an event that was due there. @returns false when it has no room. */
-  offerDue(lane: Lane, batchEvent: BatchEvent, regime: Regime): boolean {
-    return lane.offer(this.#laneEvent(batchEvent, regime, lane, true, performance.now()));
+  /** An event in flight at other destinations that is due at this one as well: to be offered with `offerDue`. */
+  takeShared(id: string, destinationId: number, regime: Regime): BatchEvent | null {
+    return this.#shared.take(id, destinationId, regime);
+  }
+
+  /**
+   * Gives a lane an event that was due there.
+   *
+   * @returns false when it has no room. One that is not handed off then is nobody's, and has to be given back.
+   */
+  offerDue(lane: Lane, event: BatchEvent, regime: Regime): boolean {
+    const { destinationId } = lane;
+    if (!event.lanes.includes(destinationId)) event.lanes = [...event.lanes, destinationId];
+    // An answer that comes at once is settled at once.
+    const wasHandedOff = event.handedOff;
+    event.handedOff = true;
+    if (lane.offer(laneEventOf(event, regime, destinationId, performance.now(), true))) {
+      this.#shared.track(event);
+      return true;
+    }
+    this.#leave(event, destinationId);
+    event.handedOff = wasHandedOff;
+    if (wasHandedOff) this.#conclude(event, regime);
+    return false;
   }
 
   async #route(batch: Batch): Promise<void> {
     const { regime } = batch;
     const ways = this.lanes.waysOf(regime);
+    const lanes = new Map(this.lanes.open.map((lane) => [lane.destinationId, lane]));
+    const loggedAtMs = batch.loggedAtMs || performance.now();
     const items: Settled[] = [];
-    let refused: LaneEvent[] = [];
+    const refused: LaneEvent[] = [];
     for (const event of batch.events) {
-      const way = event.logOnly ? null : wayOf(event, regime, ways);
-      if (way === null) items.push(lineOnly(event));
-      else if (way.lane === null)
-        items.push(way.outcome === 'left' ? left(event, regime.generation) : gone(event, way.outcome));
-      else if (failureAt(event.stored, way.lane.destinationId)?.parked) items.push(stillParked(event));
+      const taken = event.logOnly ? null : waysOf(event, regime, ways);
+      if (taken === null) items.push(lineOnly(event));
+      // Where the file is the only destination its line is all there is to it.
+      else if (taken.length === 0) items.push(gone(event, 'delivered'));
+      else if (event.stored === FRESH && isDropped(taken)) items.push(gone(event, 'dropped'));
       else {
-        const laneEvent = this.#laneEvent(event, regime, way.lane, false, batch.loggedAtMs || performance.now());
-        if (!this.#offer(way.lane, laneEvent)) refused.push(laneEvent);
+        event.lanes = decide(event, wantedOf(taken), regime.generation);
+        if (event.lanes.length === 0) items.push(settle(event));
+        for (const destinationId of event.lanes) {
+          const lane = lanes.get(destinationId);
+          const laneEvent = laneEventOf(event, regime, destinationId, loggedAtMs, false);
+          if (!lane || !this.#offer(lane, laneEvent)) refused.push(laneEvent);
+        }
       }
     }
     this.#push(items, regime);
-    if (refused.length > 0) refused = await this.#offerAgain(refused, regime);
-    for (const { destinationId } of refused) this.#options.onDueLater(destinationId, 0);
-    this.#push(
-      refused.map(({ batchEvent, destinationId }) => waiting(batchEvent, destinationId, regime.generation, false)),
-      regime,
-    );
-  }
-
-  #laneEvent(batchEvent: BatchEvent, regime: Regime, lane: Lane, due: boolean, offeredMs: number): LaneEvent {
-    return { batchEvent, regime, destinationId: lane.destinationId, offeredMs, due, handedOff: false, answered: false };
+    if (refused.length > 0) this.#refuse(await this.#offerAgain(refused, lanes, regime), regime);
   }
 
   #offer(lane: Lane, event: LaneEvent): boolean {
@@ -128,9 +155,28 @@ export class Router extends Transform {
     return true;
   }
 
+  /** Settles what no lane had room for as waiting there, whatever its other destinations will say. */
+  #refuse(refused: readonly LaneEvent[], regime: Regime): void {
+    const events = new Set<BatchEvent>();
+    for (const { batchEvent, destinationId } of refused) {
+      this.#leave(batchEvent, destinationId);
+      this.#options.onDueLater(destinationId, 0);
+      events.add(batchEvent);
+    }
+    this.#answers.flush();
+    this.#push([...events].map(settleNow), regime);
+    for (const event of events) {
+      if (event.lanes.length > 0) this.#shared.track(event);
+      else this.#shared.forget(event);
+    }
+  }
+
   /** Waits a moment for room in lanes that are delivering. @returns what found none. */
-  async #offerAgain(refused: readonly LaneEvent[], regime: Regime): Promise<LaneEvent[]> {
-    const lanes = new Map(this.lanes.open.map((lane) => [lane.destinationId, lane]));
+  async #offerAgain(
+    refused: readonly LaneEvent[],
+    lanes: ReadonlyMap<number, Lane>,
+    regime: Regime,
+  ): Promise<LaneEvent[]> {
     // Without a log file and with a single lane nothing overflows: its back-pressure goes all the way to the reader.
     const patient = regime.config.logFile === null && lanes.size === 1;
     const deadline = performance.now() + PATIENCE_MS;
@@ -152,38 +198,58 @@ export class Router extends Transform {
     return rest;
   }
 
-  #onAnswer(event: LaneEvent, result: DeliveryResult, lane: Lane): void {
-    const { batchEvent, regime, destinationId } = event;
-    if (result.ok) {
-      this.#answer(gone(batchEvent, 'delivered'), regime);
-      return;
-    }
+  #onAnswer(laneEvent: LaneEvent, result: DeliveryResult, lane: Lane): void {
+    const { batchEvent: event, regime, destinationId } = laneEvent;
+    const attempts = (failureAt(event.standing, destinationId)?.attempts ?? 0) + 1;
     // Aborted by us: nobody knows whether it arrived, so it is due again under the same key, not one attempt older.
-    if (lane.aborted) {
-      this.#onGivenBack([event]);
+    if (!result.ok && lane.aborted) {
+      this.#report(laneEvent, result, attempts, 'aborted', null);
+      this.#onGivenBack([laneEvent]);
       return;
     }
-    const { retry } = lane.config;
-    const attempts = (failureAt(batchEvent.stored, destinationId)?.attempts ?? 0) + 1;
-    const parked = retry.maxAttempts !== null && attempts >= retry.maxAttempts;
-    const waitMs = Math.max(backoffMs(attempts, retry), Math.min(result.retryAfterMs ?? 0, retry.maxRetryAfterMs));
-    if (!parked) this.#options.onDueLater(destinationId, waitMs);
-    const { generation } = regime;
-    this.#answer(
-      failed(batchEvent, { destinationId, generation, attempts, waitMs, parked, error: result.error }),
-      regime,
-    );
+    this.#leave(event, destinationId);
+    if (result.ok) {
+      this.#report(laneEvent, result, attempts, 'delivered', null);
+      deliver(event, destinationId);
+    } else {
+      const { retry } = lane.config;
+      const parked = retry.maxAttempts !== null && attempts >= retry.maxAttempts;
+      const waitMs = Math.max(backoffMs(attempts, retry), Math.min(result.retryAfterMs ?? 0, retry.maxRetryAfterMs));
+      this.#report(laneEvent, result, attempts, parked ? 'parked' : 'failed', parked ? null : waitMs);
+      if (!parked) this.#options.onDueLater(destinationId, waitMs);
+      const { generation } = regime;
+      fail(event, { destinationId, generation, attempts, waitMs, parked, error: result.error });
+      // Not held back for the others' answers: its next attempt counts from the settling.
+      event.handedOff = true;
+      if (event.lanes.length > 0) this.#shared.track(event);
+      this.#shared.failed(event, destinationId, waitMs);
+    }
+    this.#conclude(event, regime);
   }
 
-  /** Queued or aborted in a lane that stops: settled as waiting, or as it stands where PostgreSQL says so already. */
+  #report(...attempt: Parameters<typeof attemptOf>): void {
+    const [{ regime }] = attempt;
+    if (regime.config.deliveryLog !== null) this.#options.onAttempt(attemptOf(...attempt));
+  }
+
+  /** Queued or aborted in a lane that stops: it stands as before, waiting or failed there. */
   #onGivenBack(events: readonly LaneEvent[]): void {
-    for (const event of events) {
-      event.answered = true;
-      const { batchEvent, regime, destinationId, due, handedOff } = event;
-      const item =
-        due || handedOff ? unchanged(batchEvent) : waiting(batchEvent, destinationId, regime.generation, false);
-      this.#answer(item, regime);
+    for (const laneEvent of events) {
+      laneEvent.answered = true;
+      this.#leave(laneEvent.batchEvent, laneEvent.destinationId);
+      this.#conclude(laneEvent.batchEvent, laneEvent.regime);
     }
+  }
+
+  #leave(event: BatchEvent, destinationId: number): void {
+    event.lanes = event.lanes.filter((each) => each !== destinationId);
+  }
+
+  /** A lane has done with an event: settled now, or while its other destinations may still answer in time, with them. */
+  #conclude(event: BatchEvent, regime: Regime): void {
+    if (event.lanes.length === 0) this.#shared.forget(event);
+    else if (!event.handedOff) return;
+    this.#answers.add(settle(event), regime);
   }
 
   #handOffUnanswered(): void {
@@ -192,43 +258,35 @@ export class Router extends Transform {
     let at = 0;
     for (; at < this.#offered.length; at += 1) {
       const event = this.#offered[at];
-      if (!event || event.answered) continue;
+      if (!event || event.answered || event.batchEvent.handedOff) continue;
       if (event.offeredMs > before) break;
-      const item = waiting(event.batchEvent, event.destinationId, event.regime.generation, true);
-      event.handedOff = true;
-      event.batchEvent.stored = item.to ?? event.batchEvent.stored;
-      items.set(event.regime, [...(items.get(event.regime) ?? []), item]);
+      const item = settleNow(event.batchEvent);
+      const settled = items.get(event.regime);
+      if (settled) settled.push(item);
+      else items.set(event.regime, [item]);
+      this.#shared.track(event.batchEvent);
     }
     this.#offered = this.#offered.slice(at);
     for (const [regime, settled] of items) this.#push(settled, regime);
   }
 
-  #answer(item: Settled, regime: Regime): void {
-    if (this.#answersRegime !== regime) this.#pushAnswers();
-    this.#answersRegime = regime;
-    this.#answers.push(item);
-    if (this.#answers.length >= COLLECT_EVENTS) this.#pushAnswers();
-    else this.#collecting ??= setTimeout(() => this.#pushAnswers(), COLLECT_MS);
-  }
-
-  #pushAnswers(): void {
-    clearTimeout(this.#collecting);
-    this.#collecting = undefined;
-    const answers = this.#answers;
-    this.#answers = [];
-    if (this.#answersRegime) this.#push(answers, this.#answersRegime);
-  }
-
   #push(items: readonly Settled[], regime: Regime): void {
-    if (items.length === 0 || this.destroyed) return;
+    if (items.length === 0 || this.destroyed || this.#flushed) return;
     const settlement: Settlement = { onDelivered: regime.config.onDelivered, items };
     this.push(settlement);
   }
 }
 
-/** The way of an event: of the first route that matches, or delivered where the file is the only destination. */
-function wayOf({ event }: BatchEvent, regime: Regime, ways: readonly Way[]): Way {
-  const { shape, values } = event;
-  const at = firstMatch(regime.routes, values[shape.eventTypeAt] ?? null, values[shape.mailclassAt] ?? null);
-  return ways[at] ?? { outcome: 'delivered', lane: null };
+/** Settles an event while lanes may still have it; their answers are settled as they come. */
+function settleNow(event: BatchEvent): Settled {
+  event.handedOff = true;
+  return settle(event);
 }
+
+const laneEventOf = (
+  batchEvent: BatchEvent,
+  regime: Regime,
+  destinationId: number,
+  offeredMs: number,
+  due: boolean,
+): LaneEvent => ({ batchEvent, regime, destinationId, offeredMs, due, startedMs: 0, answered: false });

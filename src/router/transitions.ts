@@ -1,81 +1,98 @@
-// Where an event stands after something happened to it. Pure: from the standing it has, and what happened, to the item
-// that the settler commits. The tables of QUEUE.md are made of nothing but these.
+// Where an event stands after something happened to it. Pure but for the event's own standing: the router moves it on as
+// answers come, and settles from what PostgreSQL has to what is known by then. The tables of QUEUE.md are made of
+// nothing but these.
+//
+// An event has a state at each of its destinations: waiting (in memory also: under way) ──▶ done | failed | parked. Its
+// row may go when none of them is left, and no entry says to leave it.
 
 import type { BatchEvent } from '../flow/batch.ts';
 import type { Outcome, Settled } from '../flow/settlement.ts';
-import type { Failure, Standing } from '../flow/standing.ts';
+import { type Failure, failureAt, type Standing } from '../flow/standing.ts';
 
-/** Its row may go: accepted by its destination, dropped, or only the file was wanted. */
-export function gone(event: BatchEvent, outcome: 'delivered' | 'dropped'): Settled {
-  return settled(event, null, outcome, false);
-}
-
-/** Left in the queue until another configuration decides otherwise. */
-export function left(event: BatchEvent, generation: number): Settled {
-  return settled(event, { ...kept(event), left: [generation] }, 'left', false);
+/** What the entries that match an event want of it, all together. */
+export interface Wanted {
+  /** An entry says to leave it in the queue. */
+  readonly left: boolean;
+  /** Where it shall go; a destination named twice gets it once. */
+  readonly destinations: readonly number[];
 }
 
 /**
- * Waits for its destination. One that failed there before keeps its attempts and is due at once.
+ * Decides about an event, new or under another configuration than before: what was decided is forgotten, but for where
+ * it has been delivered and where it waits for `tailrace retry`. One that failed at a destination keeps its attempts
+ * there and is due at once.
  *
- * @param inFlight true = handed off: a lane still has it.
+ * @returns the destinations that it has to be offered to now.
  */
-export function waiting(event: BatchEvent, destinationId: number, generation: number, inFlight: boolean): Settled {
-  const before = failureAt(event.stored, destinationId);
-  if (before) return failed(event, { ...before, generation, waitMs: 0 }, inFlight);
-  return settled(event, { ...kept(event), waiting: [{ destinationId, generation }] }, 'waiting', inFlight);
+export function decide(event: BatchEvent, wanted: Wanted, generation: number): readonly number[] {
+  const { standing } = event;
+  const failed = standing.failed.filter(({ parked }) => parked);
+  const open = new Set(wanted.destinations);
+  for (const destinationId of standing.done) open.delete(destinationId);
+  for (const { destinationId } of failed) open.delete(destinationId);
+  const destinations = [...open];
+  const before = destinations.flatMap((destinationId) => failureAt(standing, destinationId) ?? []);
+  event.standing = {
+    ...standing,
+    unlogged: !standing.logged,
+    left: wanted.left ? [generation] : [],
+    waiting: destinations
+      .filter((destinationId) => !before.some((failure) => failure.destinationId === destinationId))
+      .map((destinationId) => ({ destinationId, generation })),
+    failed: [...failed, ...before.map((failure) => ({ ...failure, generation, waitMs: 0 }))],
+  };
+  return destinations;
+}
+
+/** A destination has accepted it. */
+export function deliver(event: BatchEvent, destinationId: number): void {
+  const { standing } = event;
+  event.standing = { ...without(standing, destinationId), done: [...standing.done, destinationId] };
 }
 
 /** Tried and not accepted. */
-export function failed(event: BatchEvent, failure: Failure, inFlight = false): Settled {
-  const others = kept(event).failed.filter(({ destinationId }) => destinationId !== failure.destinationId);
-  return settled(
-    event,
-    { ...kept(event), failed: [...others, failure] },
-    failure.parked ? 'parked' : 'failed',
-    inFlight,
-  );
+export function fail(event: BatchEvent, failure: Failure): void {
+  const rest = without(event.standing, failure.destinationId);
+  event.standing = { ...rest, failed: [...rest.failed, failure] };
 }
 
-/** Stays as decided; only its line is new. */
+/** Its row may go at once: dropped, or only the file was wanted. */
+export function gone(event: BatchEvent, outcome: 'delivered' | 'dropped'): Settled {
+  return { id: event.event.id, from: event.stored, to: null, outcome, inFlight: false };
+}
+
+/** Settled before, without its line: stays as decided, only its line is new. */
 export function lineOnly(event: BatchEvent): Settled {
-  return settled(event, { ...event.stored, ...marks(event) }, outcomeOf(event.stored), false);
+  event.standing = { ...event.standing, unlogged: !event.standing.logged };
+  return settle(event);
 }
 
-/** Sent where it was given up: it goes on waiting for `tailrace retry`, and for nothing else. */
-export function stillParked(event: BatchEvent): Settled {
-  return settled(event, kept(event), 'parked', false);
+/**
+ * What PostgreSQL shall know of an event by now. Settlements of one event have to be committed in the order in which
+ * they were made here: each begins where the one before it ends.
+ */
+export function settle(event: BatchEvent): Settled {
+  const { standing, stored } = event;
+  const to = isDone(standing) ? null : standing;
+  if (to !== null) event.stored = to;
+  const inFlight = event.lanes.length > 0;
+  return { id: event.event.id, from: stored, to, outcome: outcomeOf(standing), inFlight };
 }
 
-/** Nothing new: it only leaves the data path, in its turn behind what was decided about it before. */
-export function unchanged(event: BatchEvent): Settled {
-  return settled(event, event.stored, outcomeOf(event.stored), false);
-}
-
-/** The failure at a destination that has not been given up, if there is one. */
-export const failureAt = (standing: Standing, destinationId: number): Failure | undefined =>
-  standing.failed.find((failure) => failure.destinationId === destinationId);
-
-/** What every new decision keeps: whether the line is written, and what waits for `tailrace retry`. */
-const kept = (event: BatchEvent): Standing => ({
-  ...event.stored,
-  ...marks(event),
-  left: [],
-  waiting: [],
-  failed: event.stored.failed.filter(({ parked }) => parked),
+const without = (standing: Standing, destinationId: number): Standing => ({
+  ...standing,
+  waiting: standing.waiting.filter((pair) => pair.destinationId !== destinationId),
+  failed: standing.failed.filter((pair) => pair.destinationId !== destinationId),
 });
 
-const marks = ({ standing }: BatchEvent): Pick<Standing, 'logged' | 'unlogged'> => ({
-  logged: standing.logged,
-  unlogged: !standing.logged,
-});
+const isDone = ({ left, waiting, failed }: Standing): boolean =>
+  left.length === 0 && waiting.length === 0 && failed.length === 0;
 
-function settled(event: BatchEvent, to: Standing | null, outcome: Outcome, inFlight: boolean): Settled {
-  return { id: event.event.id, from: event.stored, to, outcome, inFlight };
-}
-
+/** Counted once, by what most needs attention; a row that goes was delivered when any destination has it. */
 function outcomeOf(standing: Standing): Outcome {
   if (standing.failed.some(({ parked }) => !parked)) return 'failed';
+  if (standing.waiting.length > 0) return 'waiting';
   if (standing.failed.length > 0) return 'parked';
-  return standing.waiting.length > 0 ? 'waiting' : 'left';
+  if (standing.left.length > 0) return 'left';
+  return standing.done.length > 0 ? 'delivered' : 'dropped';
 }

@@ -61,7 +61,10 @@ test.each([
 
 test('a rule is called dead exactly when no event can reach it', () => {
   const words = fc.option(fc.uniqueArray(fc.constantFrom('a', 'b', 'c'), { minLength: 1 }), { nil: undefined });
-  const rules = fc.array(fc.record({ event_type: words, mail_class: words }), { minLength: 1, maxLength: 8 });
+  const rules = fc.array(fc.record({ event_type: words, mail_class: words, continues: fc.boolean() }), {
+    minLength: 1,
+    maxLength: 8,
+  });
   // The fourth word stands for all that no rule names.
   const events = ['a', 'b', 'c', 'other'].flatMap((type) =>
     ['a', 'b', 'c', 'other'].map((name) => [type, name] as const),
@@ -71,9 +74,15 @@ test('a rule is called dead exactly when no event can reach it', () => {
   fc.assert(
     fc.property(rules, (inputs) => {
       const matches = inputs.map(readMatches);
-      const reached = new Set(events.map(([type, name]) => matches.findIndex((rule) => takes(rule, type, name))));
+      const reached = new Set(
+        events.flatMap(([type, name]) => {
+          const taken = [...matches.keys()].filter((at) => takes(matches[at] as MatchConfig, type, name));
+          const last = taken.findIndex((at) => !inputs[at]?.continues);
+          return last < 0 ? taken : taken.slice(0, last + 1);
+        }),
+      );
       const dead = findDeadRules(
-        matches.map((rule, at) => ({ at, matches: rule })),
+        matches.map((rule, at) => ({ at, matches: rule, continues: inputs[at]?.continues ?? false })),
         (at) => at,
       );
       expect(dead.map(({ path }) => path[1])).toEqual([...matches.keys()].filter((at) => !reached.has(at)));
@@ -94,4 +103,34 @@ test('a word that is given twice is a warning', async () => {
     '8:11 warning: "Hook_Scomp" is the same as "scomp"',
     '12:11 warning: "A" is the same as "a"',
   ]);
+});
+
+test('a rule below one that continues still gets its events', async () => {
+  const loaded = await load(
+    destinations(post('http://h/1', {}, { matches: ALL, continue: true }), post('http://h/2', {}, { matches: ALL })),
+  );
+  expect(messages(loaded).filter((message) => !message.includes('this rule never matches'))).toEqual([]);
+  expect(messages(loaded)).toHaveLength(1);
+  expect(loaded.config?.routes.map(({ continues }) => continues)).toEqual([true, false, false]);
+});
+
+test.each([
+  [
+    'in the last entry',
+    `{"event_destinations": [
+      {"matches": {"all": true}, "continue": true, "destination": {"type": "leave_in_queue"}}
+    ]}`,
+    '2:34 warning: "continue" has no effect: there is no entry below this one',
+  ],
+  [
+    'of a drop',
+    `{"event_destinations": [
+      {"matches": {"event_type": "scomp"}, "continue": true, "destination": {"type": "drop_from_queue"}},
+      {"matches": {"all": true}, "destination": {"type": "leave_in_queue"}}
+    ]}`,
+    '2:44 warning: "continue" has no effect: nothing is dropped here, the entries below decide',
+  ],
+])('continue %s is a warning', async (_, text, warning) => {
+  const loaded = await load(text);
+  expect([loaded.config === null, messages(loaded)]).toEqual([false, [warning]]);
 });

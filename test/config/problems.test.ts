@@ -134,14 +134,33 @@ describe('a rule', () => {
 });
 
 describe('not available yet', () => {
-  test.each([
-    ['delivery_log', { ...destinations(), delivery_log: { filename: '/d' } }],
-    ['continue', destinations(post('http://h/', {}, { continue: true }))],
-  ])('%s is refused, and nothing else with it', async (what, content) => {
+  test.each([])('%s is refused, and nothing else with it', async (what, content) => {
     const loaded = await load(content);
     expect(loaded.config).toBeNull();
     expect(messages(loaded)).toEqual([
       expect.stringMatching(new RegExp(`"${what}" is not available in this version of tailrace yet; take it out$`)),
+    ]);
+  });
+});
+
+describe('the delivery log has a file of its own', () => {
+  test.each([
+    ['the log file', 'events.jsonl', {}],
+    ['the log file by another path', './logs/../events.jsonl', {}],
+    ['a file of the log with its date', 'events.jsonl.2026-01-31', { filename_append_date: true }],
+  ])('and not %s', async (_, filename, more) => {
+    const loaded = await load({ logfile: { filename: 'events.jsonl', ...more }, delivery_log: { filename } });
+    expect(loaded.config).toBeNull();
+    expect(messages(loaded)).toEqual([
+      expect.stringMatching('"filename": expected a file of its own for the delivery log, found the log file'),
+    ]);
+  });
+
+  test('beside the log file', async () => {
+    const loaded = await load({ logfile: { filename: 'a.jsonl' }, delivery_log: { filename: 'b.jsonl' } });
+    expect([messages(loaded), loaded.config?.deliveryLog?.filename]).toEqual([
+      [],
+      expect.stringMatching(/^\/.*b.jsonl$/),
     ]);
   });
 });

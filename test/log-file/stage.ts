@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import type { LogFileConfig } from '../../src/config/config.ts';
 import { createRowShape, type QueuedEvent } from '../../src/event/event.ts';
-import type { Batch } from '../../src/flow/batch.ts';
+import { type Batch, toBatchEvent } from '../../src/flow/batch.ts';
 import { FRESH, type Standing } from '../../src/flow/standing.ts';
 import { createLogger, type Logger } from '../../src/lib/logger.ts';
 import type { LogFileStage, LogFileStageOptions } from '../../src/log-file/stage.ts';
@@ -63,7 +63,7 @@ export function makeBatch(
   };
   return {
     regime: { config, generation: 1, routes: [] },
-    events: events.map((event) => ({ event, stored: standing, standing, logOnly: false })),
+    events: events.map((event) => toBatchEvent(event, standing, false)),
     bytes: events.reduce((sum, event) => sum + event.bytes, 0),
     loggedAtMs: 0,
   };

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { createRowShape, type QueuedEvent } from '../../src/event/event.ts';
-import type { BatchEvent } from '../../src/flow/batch.ts';
+import { type BatchEvent, toBatchEvent } from '../../src/flow/batch.ts';
 import { FRESH } from '../../src/flow/standing.ts';
 import type { KnownLines } from '../../src/log-file/journal/known-lines.ts';
 import { createRenderer } from '../../src/log-file/rendering.ts';
@@ -24,7 +24,7 @@ function eventOf(values: Readonly<Record<string, string | null>>, names = NAMES)
   return { id: '7', shape, values: names.map((name) => all[name] ?? null), bytes: 100 };
 }
 
-const inBatch = (event: QueuedEvent): BatchEvent => ({ event, stored: FRESH, standing: FRESH, logOnly: false });
+const inBatch = (event: QueuedEvent): BatchEvent => toBatchEvent(event, FRESH, false);
 
 /** Whether the event is known by a line that was written of another one under other settings. */
 async function isKnown(

@@ -27,7 +27,7 @@ test('what an older configuration left is taken up again; all of it in flight is
   const regime = await enforce(queue.session, next, rights.epoch);
   const inFlight = new InFlight();
   const { signal } = new AbortController();
-  const due = new Due({ rights, inFlight, settle: () => {}, dueBefore: null, signal });
+  const due = new Due({ rights, inFlight, takeShared: () => null, settle: () => {}, dueBefore: null, signal });
   const take = async () => (await due.takeOlder(regime, 1_000_000))?.map(({ event }) => event.id);
   expect(await take()).toEqual(['1', '2', '3']);
   // Settling them may take a while: asked again at once, or ten million would be a few thousand in each pause.

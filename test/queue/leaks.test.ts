@@ -59,6 +59,7 @@ test('a failed query among due events leaves none of them in flight', async () =
     new Due({
       rights: { table: rights.table, session: async () => session } as unknown as Rights,
       inFlight,
+      takeShared: () => null,
       settle: () => {},
       dueBefore: null,
       signal,

@@ -13,7 +13,7 @@ import { FRESH, LOGGED } from '../../src/flow/standing.ts';
 import { createLogger, type Logger } from '../../src/lib/logger.ts';
 import { createNudge } from '../../src/lib/nudge.ts';
 import { Secret } from '../../src/lib/secret.ts';
-import { Due } from '../../src/queue/due.ts';
+import { Due, type DueOptions } from '../../src/queue/due.ts';
 import { InFlight } from '../../src/queue/in-flight.ts';
 import { anythingDue, nowOf } from '../../src/queue/once.ts';
 import { readQueue } from '../../src/queue/reader.ts';
@@ -41,6 +41,8 @@ export interface RouteInWords {
   readonly concurrency?: number;
   /** Milliseconds; default 5. */
   readonly retryMs?: number;
+  /** Default false. */
+  readonly continues?: boolean;
 }
 
 export interface ConfigInWords {
@@ -70,9 +72,9 @@ export function configOf(words: ConfigInWords): Config {
   };
 }
 
-function routeOf({ types, to, enabled = true, maxAttempts, concurrency = 10, retryMs = 5 }: RouteInWords): RouteConfig {
+function routeOf(words: RouteInWords): RouteConfig {
+  const { types, to, enabled = true, maxAttempts, concurrency = 10, retryMs = 5, continues = false } = words;
   const matches = { eventTypes: types ? new Set(types) : null, mailClasses: null };
-  const continues = false;
   if (to === 'left')
     return { matches, destination: { type: 'leave_in_queue' }, key: 'leave_in_queue', enabled, continues };
   if (to === 'dropped')
@@ -169,6 +171,11 @@ export class Destinations {
 
   constructor(onDeliver: (key: string, id: string) => void = () => {}) {
     this.#onDeliver = onDeliver;
+  }
+
+  /** Deliveries that hang at this moment. */
+  get hanging(): number {
+    return this.#waiters.size;
   }
 
   set(key: string, mood: Mood): void {
@@ -290,8 +297,9 @@ export async function startTenure(queue: Queue, options: TenureOptions): Promise
   let regime = await enforce(await rights.session(stop.signal), config, rights.epoch);
   const inFlight = new InFlight();
   const settle = (settlement: Settlement): void => void settler.write(settlement);
+  const takeShared: DueOptions['takeShared'] = (...pair) => router.takeShared(...pair);
   const dueBefore = once ? await nowOf(await rights.session(stop.signal)) : null;
-  const due = new Due({ rights, inFlight, settle, dueBefore, signal: feeding });
+  const due = new Due({ rights, inFlight, takeShared, settle, dueBefore, signal: feeding });
   const settler = new Settler({
     epoch: rights.epoch,
     table: () => rights.table,
@@ -309,6 +317,7 @@ export async function startTenure(queue: Queue, options: TenureOptions): Promise
     logger: SILENT,
     onRoom: () => feeder.onRoom(),
     onDueLater: (destinationId, waitMs) => feeder.onDueLater(destinationId, waitMs),
+    onAttempt: () => {},
     stop: stop.signal,
     graceMs: 500,
   });

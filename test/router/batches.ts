@@ -2,7 +2,7 @@
 
 import type { DeliveryResult, Destination } from '../../src/destinations/destination.ts';
 import { createRowShape, type QueuedEvent } from '../../src/event/event.ts';
-import type { Batch, BatchEvent, Regime } from '../../src/flow/batch.ts';
+import { type Batch, type BatchEvent, type Regime, toBatchEvent } from '../../src/flow/batch.ts';
 import { LOGGED, type Standing } from '../../src/flow/standing.ts';
 import { type ConfigInWords, configOf } from '../queue/world.ts';
 
@@ -17,7 +17,7 @@ export function eventOf(id: number, more: { readonly type?: string; readonly byt
 }
 
 export function batchEventOf(event: QueuedEvent, stored: Standing = LOGGED, standing: Standing = stored): BatchEvent {
-  return { event, stored, standing, logOnly: false };
+  return { ...toBatchEvent(event, stored, false), standing };
 }
 
 /** Destinations get the numbers 1, 2, … in the order of their first appearance. */

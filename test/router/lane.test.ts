@@ -42,7 +42,7 @@ const REGIME = regimeOf({ routes: [{ to: 'A' }] });
 
 function laneEvent(id: number, due = false, bytes = 100): LaneEvent {
   const batchEvent: BatchEvent = batchEventOf(eventOf(id, { bytes }));
-  return { batchEvent, regime: REGIME, destinationId: 1, offeredMs: 0, due, handedOff: false, answered: false };
+  return { batchEvent, regime: REGIME, destinationId: 1, offeredMs: 0, due, startedMs: 0, answered: false };
 }
 
 /** As one that PostgreSQL gives back after a failure here. */

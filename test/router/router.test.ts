@@ -23,6 +23,7 @@ function startRouter(more: Partial<RouterOptions> = {}) {
     logger: SILENT,
     onRoom: () => {},
     onDueLater: (...args) => dueLater.push(args),
+    onAttempt: () => {},
     stop: stop.signal,
     graceMs: 200,
     ...more,

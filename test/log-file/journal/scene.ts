@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import type { LogFileConfig } from '../../../src/config/config.ts';
 import { createRowShape, type QueuedEvent } from '../../../src/event/event.ts';
+import { toBatchEvent } from '../../../src/flow/batch.ts';
 import { FRESH } from '../../../src/flow/standing.ts';
 import { createLogger, type Logger } from '../../../src/lib/logger.ts';
 import { Appender } from '../../../src/log-file/appender.ts';
@@ -86,7 +87,7 @@ export async function crash(
   for (const [at, some] of ids.entries()) {
     await appender.ready(scene.path); // its clock follows the file
     const firstUs = clock.reserve(some.length);
-    const events = some.map((id) => ({ event: shortEvent(id), stored: FRESH, standing: FRESH, logOnly: false }));
+    const events = some.map((id) => toBatchEvent(shortEvent(id), FRESH, false));
     const lines: Lines = {
       path: scene.path,
       bytes: Buffer.from(renderer.render(events, firstUs, [])),

@@ -1,0 +1,26 @@
+// From an event and the configuration to what becomes of it: the ways of all routes that it takes, and what they want of
+// it together.
+
+import type { BatchEvent, Regime } from '../flow/batch.ts';
+import type { Way } from './lanes.ts';
+import { matchesOf } from './match.ts';
+import type { Wanted } from './transitions.ts';
+
+/** The ways that an event goes; none where the configuration has no destinations. */
+export function waysOf({ event }: BatchEvent, regime: Regime, ways: readonly Way[]): readonly Way[] {
+  const { shape, values } = event;
+  const found = matchesOf(regime.routes, values[shape.eventTypeAt] ?? null, values[shape.mailclassAt] ?? null);
+  const [first] = found;
+  const only = first === undefined ? undefined : ways[first];
+  if (only && found.length === 1) return [only];
+  return found.flatMap((at) => ways[at] ?? []);
+}
+
+/** Nothing but drops. */
+export const isDropped = (ways: readonly Way[]): boolean => ways.every(({ outcome }) => outcome === 'dropped');
+
+/** A drop among other ways asks for nothing: the row goes when the others have it. */
+export const wantedOf = (ways: readonly Way[]): Wanted => ({
+  left: ways.some(({ outcome }) => outcome === 'left'),
+  destinations: ways.flatMap(({ lane }) => lane?.destinationId ?? []),
+});
