@@ -1,5 +1,4 @@
-// The shapes of a destination, one for each type of SPEC 5 and 6. What a version does not support yet is in the shape
-// all the same; unavailable.ts refuses it.
+// The shapes of a destination, one for each type of SPEC 5 and 6.
 
 import { z } from 'zod';
 import { isObject } from './problem.ts';

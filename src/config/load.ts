@@ -14,7 +14,6 @@ import { findBrokenRules, findIdleContinues, findSameFiles } from './rules.ts';
 import { type ConfigInput, configShape, entryShape, matchesShape } from './shape.ts';
 import { findShapeProblems } from './shape-problems.ts';
 import { Sources } from './sources.ts';
-import { findUnavailable } from './unavailable.ts';
 
 const MAX_FILE_BYTES = 1024 * 1024;
 
@@ -64,11 +63,6 @@ export async function loadConfig(file: string, options: { readonly env: NodeJS.P
     ...routing.findings,
   ];
   const problems = [...document.problems, ...findings.map(document.locate)];
-  // A key that is wrong where it stands need not be called unavailable as well.
-  const taken = new Set(problems.map(placeOf));
-  const unavailable = findUnavailable(value).map(document.locate);
-  problems.push(...unavailable.filter((problem) => !taken.has(placeOf(problem))));
-
   const input = problems.length === 0 ? configShape.parse(value) : null;
   return {
     file,
@@ -77,10 +71,6 @@ export async function loadConfig(file: string, options: { readonly env: NodeJS.P
     warnings: routing.warnings.map(document.locate).sort(byPosition),
     sources,
   };
-}
-
-function placeOf({ line, column }: Problem): string {
-  return `${line}:${column}`;
 }
 
 interface Routing {

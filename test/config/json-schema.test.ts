@@ -7,12 +7,6 @@ test('the shipped JSON Schema is the one that the shapes make (npm run schema)',
   expect(await readFile(shipped, 'utf8')).toBe(printJsonSchema());
 });
 
-test('the JSON Schema offers nothing that this version refuses', () => {
-  for (const word of []) {
-    expect(printJsonSchema()).not.toContain(word);
-  }
-});
-
 test('every key that the JSON Schema offers says what it is for', () => {
   const undescribed: string[] = [];
   const visit = (schema: unknown, path: string): void => {

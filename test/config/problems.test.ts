@@ -133,16 +133,6 @@ describe('a rule', () => {
   });
 });
 
-describe('not available yet', () => {
-  test.each([])('%s is refused, and nothing else with it', async (what, content) => {
-    const loaded = await load(content);
-    expect(loaded.config).toBeNull();
-    expect(messages(loaded)).toEqual([
-      expect.stringMatching(new RegExp(`"${what}" is not available in this version of tailrace yet; take it out$`)),
-    ]);
-  });
-});
-
 describe('the delivery log has a file of its own', () => {
   test.each([
     ['the log file', 'events.jsonl', {}],
