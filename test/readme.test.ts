@@ -75,7 +75,7 @@ test('every link leads to a file, and to a heading in it', async () => {
   const slug = (heading: string): string =>
     heading
       .toLowerCase()
-      .replace(/[^\p{L}\d -]/gu, '')
+      .replace(/[^\p{L}\d_ -]/gu, '')
       .replaceAll(' ', '-');
   const pages = {
     'README.md': README,
