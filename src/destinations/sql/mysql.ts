@@ -1,6 +1,8 @@
 // SQL destinations on MySQL and MariaDB: prepared statements over the binary protocol. The server knows no pipelining, so
 // a batch of `custom_sql` is a round trip an event inside one transaction; `sql_insert` sends rows by the hundred.
 
+import { isIP } from 'node:net';
+import { checkServerIdentity, type TLSSocket } from 'node:tls';
 import type { Connection, QueryError } from 'mysql2';
 import type { SqlTarget } from '../../config/config.ts';
 import type { RawValue, ValueKind } from '../../event/event.ts';
@@ -63,7 +65,7 @@ async function connect(target: SqlTarget, strict: boolean, stop: AbortSignal): P
     ...(target.password && { password: target.password.reveal() }),
     database: target.database,
     charset: 'utf8mb4',
-    ...(tls && { ssl: { ...tls, verifyIdentity: target.tls?.verify === 'full' } }),
+    ...(tls && { ssl: { ...tls, verifyIdentity: target.tls?.verify === 'full' && !isAddress(target) } }),
     maxPreparedStatements: MAX_PREPARED,
     rowsAsArray: true,
     // `stop` is the deadline.
@@ -91,9 +93,27 @@ async function connect(target: SqlTarget, strict: boolean, stop: AbortSignal): P
     drop();
     throw error;
   });
+  if (target.tls?.verify === 'full' && isAddress(target)) {
+    const mismatch = checkAddress(connection, target);
+    if (mismatch) {
+      drop();
+      throw mismatch;
+    }
+  }
   const session = createSession(connection, mysql.TypedParameter.BIGINT, { isLost: () => lost, drop });
   if (strict) await session.prepare();
   return session;
+}
+
+function isAddress({ host }: SqlTarget): boolean {
+  return host !== null && isIP(host) > 0;
+}
+
+/** mysql2 holds every certificate of a bare address against `localhost`, so it is told to trust the authority, and the rest is here. */
+function checkAddress(connection: Connection, { host }: SqlTarget): Error | undefined {
+  // The socket is in mysql2's object, not in its types.
+  const { stream } = connection as unknown as { readonly stream: TLSSocket };
+  return checkServerIdentity(host ?? '', stream.getPeerCertificate());
 }
 
 interface Line {
