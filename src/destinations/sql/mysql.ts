@@ -26,6 +26,10 @@ const MAX_PLACEHOLDERS = 65_535;
 /** Each number of rows is a statement of its own, and each is prepared once a connection. */
 const MAX_PREPARED = 20;
 
+/** Below the deadline of a transaction. */
+const LOCK_WAIT_SECONDS = 25;
+const STRICT = ", SESSION sql_mode = CONCAT_WS(',', NULLIF(@@SESSION.sql_mode, ''), 'STRICT_ALL_TABLES')";
+
 const COLUMNS_SQL = `
   SELECT COLUMN_NAME, DATA_TYPE, EXTRA FROM information_schema.COLUMNS
   WHERE TABLE_SCHEMA = COALESCE(?, DATABASE()) AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION`;
@@ -101,7 +105,12 @@ async function connect(target: SqlTarget, strict: boolean, stop: AbortSignal): P
     }
   }
   const session = createSession(connection, mysql.TypedParameter.BIGINT, { isLost: () => lost, drop });
-  if (strict) await session.prepare();
+  try {
+    await session.prepare(strict);
+  } catch (error) {
+    drop();
+    throw error;
+  }
   return session;
 }
 
@@ -151,8 +160,11 @@ function createSession(connection: Connection, bigint: (value: bigint) => unknow
     get usable() {
       return !isLost();
     },
-    /** @throws when the server takes no strict mode. */
-    prepare: () => query("SET SESSION sql_mode = CONCAT_WS(',', NULLIF(@@SESSION.sql_mode, ''), 'STRICT_ALL_TABLES')"),
+    /** The server gives up waiting before we do: nobody tells it that a connection was dropped. */
+    prepare: (strict: boolean) =>
+      query(
+        `SET SESSION innodb_lock_wait_timeout = ${LOCK_WAIT_SECONDS}, SESSION lock_wait_timeout = ${LOCK_WAIT_SECONDS}${strict ? STRICT : ''}`,
+      ),
     executeEach: (sql, rows) =>
       inTransaction(async () => {
         for (const row of rows) await execute(sql, row);
@@ -189,7 +201,7 @@ function createSession(connection: Connection, bigint: (value: bigint) => unknow
       (await execute(`SELECT 1 FROM ${table.name} WHERE ${EVENT_UNIQUE_ID} = ? LIMIT 1`, [id])).length > 0,
     destroy: drop,
     close: () => new Promise<void>((resolve) => connection.end(() => resolve())),
-  } satisfies SqlSession & { readonly prepare: () => Promise<void> };
+  } satisfies SqlSession & { readonly prepare: (strict: boolean) => Promise<void> };
 }
 
 const quote = (name: string): string => `\`${name.replaceAll('`', '``')}\``;
