@@ -33,7 +33,7 @@ const SCHEMES: Readonly<Record<string, SqlServerKind>> = {
 const PARAMETERS: Readonly<Record<SqlServerKind, readonly string[]>> = {
   postgresql: ['host', 'port', 'dbname', 'user', 'password', 'sslmode', 'sslrootcert', 'sslcert', 'sslkey'],
   mysql: ['socket', 'ssl', 'ssl-mode', 'ssl-ca', 'ssl-cert', 'ssl-key', 'charset'],
-  'sql-server': ['encrypt', 'trustservercertificate', 'instance', 'database'],
+  'sql-server': ['encrypt', 'trustservercertificate', 'ssl-ca', 'instance', 'database'],
 };
 
 const NO_URL =

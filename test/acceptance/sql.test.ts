@@ -6,7 +6,7 @@ import { requireMariadb, startMariadb } from '../helpers/mariadb.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 import { createWorld, expectOneLineEach, SLOW_MS, scaled, stopped, waitUntilDrained } from './world.ts';
 
-const EVENTS = scaled(50_000, 3_000);
+const EVENTS = scaled(48_000, 1_500);
 const PASSWORD = 'Accept-s3cret';
 const RETRY = { initial_ms: 20, max_ms: 200 };
 

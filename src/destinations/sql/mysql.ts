@@ -1,6 +1,8 @@
 // SQL destinations on MySQL and MariaDB: prepared statements over the binary protocol. The server knows no pipelining, so
 // a batch of `custom_sql` is a round trip an event inside one transaction; `sql_insert` sends rows by the hundred.
 
+import { isIP } from 'node:net';
+import { checkServerIdentity, type TLSSocket } from 'node:tls';
 import type { Connection, QueryError } from 'mysql2';
 import type { SqlTarget } from '../../config/config.ts';
 import type { RawValue, ValueKind } from '../../event/event.ts';
@@ -23,6 +25,10 @@ const MAX_ROWS = 100;
 const MAX_PLACEHOLDERS = 65_535;
 /** Each number of rows is a statement of its own, and each is prepared once a connection. */
 const MAX_PREPARED = 20;
+
+/** Below the deadline of a transaction. */
+const LOCK_WAIT_SECONDS = 25;
+const STRICT = ", SESSION sql_mode = CONCAT_WS(',', NULLIF(@@SESSION.sql_mode, ''), 'STRICT_ALL_TABLES')";
 
 const COLUMNS_SQL = `
   SELECT COLUMN_NAME, DATA_TYPE, EXTRA FROM information_schema.COLUMNS
@@ -63,7 +69,7 @@ async function connect(target: SqlTarget, strict: boolean, stop: AbortSignal): P
     ...(target.password && { password: target.password.reveal() }),
     database: target.database,
     charset: 'utf8mb4',
-    ...(tls && { ssl: { ...tls, verifyIdentity: target.tls?.verify === 'full' } }),
+    ...(tls && { ssl: { ...tls, verifyIdentity: target.tls?.verify === 'full' && !isAddress(target) } }),
     maxPreparedStatements: MAX_PREPARED,
     rowsAsArray: true,
     // `stop` is the deadline.
@@ -91,9 +97,32 @@ async function connect(target: SqlTarget, strict: boolean, stop: AbortSignal): P
     drop();
     throw error;
   });
+  if (target.tls?.verify === 'full' && isAddress(target)) {
+    const mismatch = checkAddress(connection, target);
+    if (mismatch) {
+      drop();
+      throw mismatch;
+    }
+  }
   const session = createSession(connection, mysql.TypedParameter.BIGINT, { isLost: () => lost, drop });
-  if (strict) await session.prepare();
+  try {
+    await session.prepare(strict);
+  } catch (error) {
+    drop();
+    throw error;
+  }
   return session;
+}
+
+function isAddress({ host }: SqlTarget): boolean {
+  return host !== null && isIP(host) > 0;
+}
+
+/** mysql2 holds every certificate of a bare address against `localhost`, so it is told to trust the authority, and the rest is here. */
+function checkAddress(connection: Connection, { host }: SqlTarget): Error | undefined {
+  // The socket is in mysql2's object, not in its types.
+  const { stream } = connection as unknown as { readonly stream: TLSSocket };
+  return checkServerIdentity(host ?? '', stream.getPeerCertificate());
 }
 
 interface Line {
@@ -131,8 +160,11 @@ function createSession(connection: Connection, bigint: (value: bigint) => unknow
     get usable() {
       return !isLost();
     },
-    /** @throws when the server takes no strict mode. */
-    prepare: () => query("SET SESSION sql_mode = CONCAT_WS(',', NULLIF(@@SESSION.sql_mode, ''), 'STRICT_ALL_TABLES')"),
+    /** The server gives up waiting before we do: nobody tells it that a connection was dropped. */
+    prepare: (strict: boolean) =>
+      query(
+        `SET SESSION innodb_lock_wait_timeout = ${LOCK_WAIT_SECONDS}, SESSION lock_wait_timeout = ${LOCK_WAIT_SECONDS}${strict ? STRICT : ''}`,
+      ),
     executeEach: (sql, rows) =>
       inTransaction(async () => {
         for (const row of rows) await execute(sql, row);
@@ -169,7 +201,7 @@ function createSession(connection: Connection, bigint: (value: bigint) => unknow
       (await execute(`SELECT 1 FROM ${table.name} WHERE ${EVENT_UNIQUE_ID} = ? LIMIT 1`, [id])).length > 0,
     destroy: drop,
     close: () => new Promise<void>((resolve) => connection.end(() => resolve())),
-  } satisfies SqlSession & { readonly prepare: () => Promise<void> };
+  } satisfies SqlSession & { readonly prepare: (strict: boolean) => Promise<void> };
 }
 
 const quote = (name: string): string => `\`${name.replaceAll('`', '``')}\``;

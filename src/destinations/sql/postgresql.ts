@@ -76,10 +76,10 @@ async function connect(target: SqlTarget, stop: AbortSignal): Promise<SqlSession
   client.on('error', lose);
   client.on('end', lose);
   // The types do not know the socket; without it a silent server holds `connect` for ever.
-  const { stream } = (client as unknown as { connection: { stream: { destroy(): void } } }).connection;
+  const { connection } = client as unknown as { connection: { readonly stream: { destroy(): void } } };
   const drop = (): void => {
     lose();
-    stream.destroy();
+    connection.stream.destroy();
   };
   stop.addEventListener('abort', drop, { once: true });
   try {
@@ -107,6 +107,7 @@ interface Line {
 
 function createSession(client: pg.Client, { isLost, lose, drop }: Line): SqlSession {
   let busy = 0;
+  let destroyed = false;
   const begin = (sql: string, rows: readonly BoundRow[]): Promise<void> =>
     new Promise((resolve, reject) => {
       // Ours, from `bind`.
@@ -156,8 +157,12 @@ function createSession(client: pg.Client, { isLost, lose, drop }: Line): SqlSess
     },
     has: async (table, id) =>
       (await ask(`SELECT 1 FROM ${table.name} WHERE ${EVENT_UNIQUE_ID} = $1 LIMIT 1`, [id])).length > 0,
-    // There is something to cancel only while something is under way.
-    destroy: () => drop(busy > 0),
+    destroy: () => {
+      if (destroyed) return;
+      destroyed = true;
+      // There is something to cancel only while something is under way.
+      drop(busy > 0);
+    },
     close: () => client.end().catch(() => undefined),
   };
 }

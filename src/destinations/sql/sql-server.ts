@@ -148,9 +148,9 @@ function createSession(mssql: Mssql, newTransaction: () => Transaction, line: Li
       await transaction.commit();
       return result;
     } catch (error) {
-      // The server has rolled back by itself after a deadlock; a lost connection has nothing to roll back.
-      await transaction.rollback().catch(() => {
-        if (isOfConnection(error)) line.drop();
+      // Nothing to roll back: it was not begun, or the server has done it by itself, as after a deadlock.
+      await transaction.rollback().catch((failure) => {
+        if (isOfConnection(error) || !/^(?:EABORT|ENOTBEGUN)$/.test(codeOf(failure) ?? '')) line.drop();
       });
       throw error;
     }
