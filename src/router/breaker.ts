@@ -99,8 +99,8 @@ export class Breaker {
     return cause;
   }
 
-  /** The destination failed. @returns true when that has opened it. */
-  failed({ probe, untried, holdMs }: FailedRequest, options: BreakerOptions, nowMs: number): boolean {
+  /** The destination failed. */
+  failed({ probe, untried, holdMs }: FailedRequest, options: BreakerOptions, nowMs: number): void {
     const wasClosed = this.#cause === null;
     if (probe) this.#probing = false;
     if (untried) this.#onlyRepeatsFailed = false;
@@ -115,7 +115,6 @@ export class Breaker {
       this.#untilMs = this.#cause === null ? nowMs + holdMs : Math.max(this.#untilMs, nowMs + holdMs);
       this.#cause ??= 'asked';
     }
-    return wasClosed && this.#cause !== null;
   }
 
   /** A request ended that says nothing about the destination: we aborted it. */

@@ -40,13 +40,18 @@ export class Health {
     request: { readonly probe: boolean; readonly untried: boolean },
     retry: RetryConfig,
   ): void {
-    const failures = results.flatMap((result) => (result.ok || result.blame === 'event' ? [] : [result]));
-    const [failure] = failures;
-    if (failure === undefined || failures.length < results.length) this.#accepted();
-    else {
-      const askedMs = Math.max(...failures.map(({ retryAfterMs }) => retryAfterMs ?? 0));
-      this.#failed({ ...request, holdMs: Math.min(askedMs, retry.maxRetryAfterMs) }, retry, failure.error);
+    if (results.some((result) => result.ok || result.blame === 'event')) {
+      this.#accepted();
+      return;
     }
+    let askedMs = 0;
+    let error = '';
+    for (const result of results) {
+      if (result.ok) continue;
+      askedMs = Math.max(askedMs, result.retryAfterMs ?? 0);
+      error ||= result.error;
+    }
+    this.#failed({ ...request, holdMs: Math.min(askedMs, retry.maxRetryAfterMs) }, retry, error);
   }
 
   /** Forgets about probes. */
@@ -64,13 +69,13 @@ export class Health {
 
   #failed(request: Parameters<Breaker['failed']>[0], retry: RetryConfig, error: string): void {
     const nowMs = performance.now();
-    const opened = this.breaker.failed(request, retry, nowMs);
+    this.breaker.failed(request, retry, nowMs);
     if (this.breaker.cause === null) return;
     const waitMs = this.breaker.untilMs - nowMs;
     clearTimeout(this.#timer);
     // Node's timers come up to a millisecond early, and nobody would ask again.
     this.#timer = setTimeout(this.#options.onProbe, Math.min(waitMs, MAX_TIMER_MS) + 2).unref();
-    if (opened && nowMs - this.#saidMs >= NEWS_INTERVAL_MS) this.#say(error, waitMs);
+    if (!this.#isSaid && nowMs - this.#saidMs >= NEWS_INTERVAL_MS) this.#say(error, waitMs);
   }
 
   #say(error: string, waitMs: number): void {
