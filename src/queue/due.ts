@@ -116,8 +116,10 @@ export class Due implements DueSource {
 
   /** Clears what the ledger says of events whose rows are gone. */
   async clearOrphans(session: Session, regime: Regime, ids: readonly string[], ask: Ask): Promise<void> {
-    const { inFlight, settle } = this.#options;
+    const { inFlight, settle, signal } = this.#options;
     const standings = await readStandings(session, ids);
+    // The settler may have ended meanwhile; an orphan can wait for the next start.
+    if (signal.aborted) return;
     const items = ids
       .filter((id) => standings.has(id) && !ask.seen(id))
       .map((id) => ({

@@ -119,6 +119,10 @@ describe('the fingerprint', () => {
     ],
     ['the format', { ...first(), use_json_for_http_post: true }],
     [
+      'continue',
+      destinations(post('https://u:p@h/a', {}, { continue: true, matches: { event_type: ['scomp', 'bounce_all'] } })),
+    ],
+    [
       'the columns',
       destinations(
         post('https://u:p@h/a', { columns: 'applicable' }, { matches: { event_type: ['scomp', 'bounce_all'] } }),
