@@ -108,7 +108,13 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
   });
 
   const append = async (appender: Appender, lines: Lines, onWritten?: () => void): Promise<readonly LateLines[]> => {
-    const late = await retry.persist(() => appender.append(lines, onWritten));
+    let hasFailed = false;
+    const late = await retry.persist(async () => {
+      // The hidden folder may have gone with the directory; then no intent finds a place.
+      if (hasFailed) await target?.keep();
+      hasFailed = true;
+      return appender.append(lines, onWritten);
+    });
     options.onLines?.(lines.ids.length);
     return late;
   };
