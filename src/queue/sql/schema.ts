@@ -1,8 +1,11 @@
 // tailrace's own state (QUEUE.md, "Schema"), PostgreSQL 14 and newer. Everything is made only where it is absent, so
-// that `init` can be run again; a change of the schema raises SCHEMA_VERSION and adds a step to schema.ts.
+// that `init` can be run again; a change of the schema raises SCHEMA_VERSION and adds a step to upgrades.ts.
 
-/** The version that this program needs in tailrace.meta. */
-export const SCHEMA_VERSION = 1;
+/** The version that this program needs in tailrace.meta: that of the last step in upgrades.ts. */
+export const SCHEMA_VERSION = 3;
+
+/** The version that CREATE_SCHEMA makes, before any step. */
+export const FIRST_VERSION = 1;
 
 export const CREATE_SCHEMA = `
 CREATE SCHEMA IF NOT EXISTS tailrace;
