@@ -51,7 +51,7 @@ beforeAll(async () => {
   await writeFile(join(folder, 'tailrace'), `#!/bin/sh\nexec '${process.execPath}' '${TAILRACE}' "$@"\n`, {
     mode: 0o755,
   });
-  for (const args of [['init'], ['record', FIXTURE], ['run', '--once']]) {
+  for (const args of [['init'], ['record', '--all', FIXTURE], ['run', '--once']]) {
     const { code, stderr } = await tailrace(args);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   }

@@ -10,8 +10,9 @@ import { type ControlDirectory, type ControlState, readControlDirectory } from '
 
 /** SPEC 7 allows a second. */
 const LOOK_EVERY_MS = 500;
-/** Whoever writes with `echo 1 >` empties the file first: what looks like off is looked at again after this. */
-const OFF_FOR_SURE_MS = 50;
+/** Whoever writes with `echo 1 >` empties the file first: what looks like off is looked at again so many times. */
+const SECOND_LOOKS = 4;
+const SECOND_LOOK_AFTER_MS = 25;
 const FILES = new Set(ENGINE_SWITCHES.map(({ where }) => where));
 
 export interface ControlWatchOptions {
@@ -41,8 +42,8 @@ export async function watchControlDirectory(
     let current: ControlState | null = null;
     while (!signal.aborted) {
       let next = await readControlDirectory(directory);
-      if (current && [...current.on].some((type) => !next.on.has(type))) {
-        await delay(OFF_FOR_SURE_MS, signal);
+      for (let looks = 0; looks < SECOND_LOOKS && turnsOff(current, next); looks += 1) {
+        await delay(SECOND_LOOK_AFTER_MS, signal);
         next = await readControlDirectory(directory);
       }
       for (const [path, problem] of next.problems) {
@@ -56,4 +57,8 @@ export async function watchControlDirectory(
   } finally {
     await hints.close();
   }
+}
+
+function turnsOff(current: ControlState | null, next: ControlState): boolean {
+  return current !== null && [...current.on].some((type) => !next.on.has(type));
 }
