@@ -12,6 +12,7 @@ import {
   writeSwitch,
 } from '../../src/recording/control-directory.ts';
 import { watchControlDirectory } from '../../src/recording/watch-control.ts';
+import { scaled } from '../acceptance/world.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 
 async function createDirectory(files: Readonly<Record<string, string>> = {}): Promise<ControlDirectory> {
@@ -136,7 +137,7 @@ test('changes are seen within a second, also after the directory was away, and a
     onState: ({ on }) => states.push([...on].join()),
     onProblem: (path, problem) => problems.push(`${path.slice(directory.path.length)}: ${problem}`),
   });
-  const within = { timeoutMs: 1_000 };
+  const within = { timeoutMs: scaled(1_000, 5_000) };
   const file = join(directory.path, 'record_events.simplemh.scomp');
   await waitFor(() => states.length === 1);
   await writeFile(file, '1\n');
