@@ -52,6 +52,8 @@ export function recordingFunctions({ queueSchema, hasIcu }: RecordingFunctionsOp
   const ownPath = 'SET search_path = pg_catalog, pg_temp';
   const queuePath = `SET search_path = pg_catalog, ${quoteName(queueSchema)}, pg_temp`;
   return `
+-- PL/pgSQL for what producers call: a session keeps the plans of its statements, which it does not for functions in SQL.
+
 -- Every switch as it stands now. A missing row, column or table is off.
 CREATE OR REPLACE FUNCTION tailrace.recording_switches() RETURNS TABLE (event_type text, of_studio boolean, is_on boolean)
 LANGUAGE plpgsql STABLE SECURITY DEFINER ${ownPath} AS $$
@@ -70,33 +72,36 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION tailrace.recording_settings(OUT queue regclass, OUT server_id text, OUT bounce_text_bytes int)
-LANGUAGE sql STABLE SECURITY DEFINER ${ownPath} AS $$
-  SELECT m.queue, r.server_id, r.bounce_text_bytes FROM tailrace.meta m, tailrace.recording r
-$$;
+LANGUAGE plpgsql STABLE SECURITY DEFINER ${ownPath} AS $$
+BEGIN
+  SELECT m.queue, r.server_id, r.bounce_text_bytes INTO queue, server_id, bounce_text_bytes FROM tailrace.meta m, tailrace.recording r;
+END $$;
 
 -- Counts: [{"event_type", "of_studio", "recorded", "suppressed"}]. Only adds rows, so that nobody waits for anybody.
 CREATE OR REPLACE FUNCTION tailrace.count_recording(counts jsonb) RETURNS void
-LANGUAGE sql SECURITY DEFINER ${ownPath} AS $$
+LANGUAGE plpgsql SECURITY DEFINER ${ownPath} AS $$
+BEGIN
   INSERT INTO tailrace.recording_count (event_type, of_studio, recorded, suppressed)
-  SELECT event_type, of_studio, recorded, suppressed
-  FROM jsonb_to_recordset(counts) AS c(event_type text, of_studio boolean, recorded bigint, suppressed bigint)
-$$;
+  SELECT c.event_type, c.of_studio, c.recorded, c.suppressed
+  FROM jsonb_to_recordset(counts) AS c(event_type text, of_studio boolean, recorded bigint, suppressed bigint);
+END $$;
 
--- Adds the rows up. Those of transactions under way, and those that somebody else adds up, wait for the next time.
+-- Adds the rows up; those of transactions under way are for the next time. What somebody else adds up meanwhile is
+-- waited for, and then no longer there.
 CREATE OR REPLACE FUNCTION tailrace.fold_recording_counts() RETURNS void
 LANGUAGE sql SECURITY DEFINER ${ownPath} AS $$
-  WITH picked AS (SELECT ctid FROM tailrace.recording_count FOR UPDATE SKIP LOCKED),
-    gone AS (DELETE FROM tailrace.recording_count c USING picked p WHERE c.ctid = p.ctid RETURNING c.*)
+  WITH gone AS (DELETE FROM tailrace.recording_count RETURNING *)
   INSERT INTO tailrace.recording_count (event_type, of_studio, recorded, suppressed)
   SELECT event_type, of_studio, sum(recorded), sum(suppressed) FROM gone GROUP BY 1, 2
 $$;
 
 -- Column → type, as PostgreSQL names it.
 CREATE OR REPLACE FUNCTION tailrace.queue_columns(queue regclass) RETURNS jsonb
-LANGUAGE sql STABLE ${ownPath} AS $$
-  SELECT jsonb_object_agg(attname, format_type(atttypid, atttypmod)) FROM pg_attribute
-  WHERE attrelid = queue AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
-$$;
+LANGUAGE plpgsql STABLE ${ownPath} AS $$
+BEGIN
+  RETURN (SELECT jsonb_object_agg(attname, format_type(atttypid, atttypmod)) FROM pg_attribute
+    WHERE attrelid = queue AND attnum > 0 AND NOT attisdropped AND attgenerated = '');
+END $$;
 
 -- At most so many bytes of UTF-8, and no character split.
 CREATE OR REPLACE FUNCTION tailrace.bounce_text(said text, max_bytes int) RETURNS text
