@@ -100,8 +100,9 @@ export async function createRecorder(client: QueryClient, options: RecorderOptio
       if (error !== undefined) await reject(record, error);
       else switches?.count(row.get('event_type') ?? '', ofStudio, 'recorded');
     }
-    await switches?.flush();
+    // The batch is committed: where to go on is known, even if the counts cannot be written any more.
     line = batch.at(-1)?.line ?? line;
+    await switches?.flush();
     options.onProgress?.(counts());
   };
 
