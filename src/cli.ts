@@ -18,6 +18,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   pause: async () => (await import('./cli/pause.ts')).pause,
   resume: async () => (await import('./cli/pause.ts')).resume,
   record: async () => (await import('./cli/record.ts')).record,
+  recording: async () => (await import('./cli/recording.ts')).recording,
   journal: async () => (await import('./cli/journal.ts')).journal,
   demo: async () => (await import('./cli/demo.ts')).demo,
 };
@@ -42,13 +43,20 @@ export async function runCli(argv: readonly string[], context: CommandContext): 
     .strict()
     .recommendCommands()
     .demandCommand(1, 'Name a command; `tailrace --help` lists them.')
-    .parserConfiguration({ 'duplicate-arguments-array': false })
     .option('check-syntax', { type: 'boolean', describe: 'the same as `check`, as the old processor had it' })
     .epilogue(EPILOGUE)
     .exitProcess(false)
     .showHelpOnFail(false)
     .wrap(Math.min(context.stdout.columns ?? 100, 120));
-  for (const command of await loadCommands(words)) {
+  const commands = await loadCommands(words);
+  const lists = new Set(commands.flatMap(({ usage }) => [...usage.matchAll(/(\w+)\.\./g)].map(([, name]) => name)));
+  // Of an option that is given twice the last counts; `[files..]` are all wanted.
+  parser.middleware((args) => {
+    for (const [name, value] of Object.entries(args)) {
+      if (Array.isArray(value) && name !== '_' && !lists.has(name)) args[name] = value.at(-1);
+    }
+  });
+  for (const command of commands) {
     parser.command({
       command: command.usage,
       describe: command.summary,

@@ -40,6 +40,8 @@ export interface ProcessorOptions {
   readonly logger: Logger;
   /** First signal: settle what is in flight and end. */
   readonly stop: AbortSignal;
+  /** Called with each good configuration that takes the place of the one at the start. */
+  readonly onConfig?: (config: Config) => void;
 }
 
 export interface Processor {
@@ -228,6 +230,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
       return;
     }
     config = loaded.config;
+    options.onConfig?.(config);
     await follow();
   };
 

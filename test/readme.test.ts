@@ -1,12 +1,14 @@
 import { execFile } from 'node:child_process';
-import { access, copyFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { access, copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadConfig } from '../src/config/load.ts';
 import { codeOf } from '../src/lib/errors.ts';
+import { recordEvents } from '../src/recording/record-events.ts';
 import { runCli, TAILRACE } from './helpers/cli.ts';
 import { createTestDatabase, type TestDatabase } from './helpers/postgres.ts';
 import { requireTool } from './helpers/require-tool.ts';
@@ -20,7 +22,8 @@ const README = await read('README.md');
 const OPERATIONS = await read('docs/operations.md');
 const STATE = await read('docs/state.md');
 const CONFIGURATION = await read('docs/configuration.md');
-const ALL = [README, OPERATIONS, STATE, CONFIGURATION].join('\n');
+const RECORDING = await read('docs/recording.md');
+const ALL = [README, OPERATIONS, STATE, CONFIGURATION, RECORDING].join('\n');
 
 /** The text of the fenced blocks in a language. */
 function blocksOf(page: string, language: string): string[] {
@@ -51,7 +54,7 @@ beforeAll(async () => {
   await writeFile(join(folder, 'tailrace'), `#!/bin/sh\nexec '${process.execPath}' '${TAILRACE}' "$@"\n`, {
     mode: 0o755,
   });
-  for (const args of [['init'], ['record', FIXTURE], ['run', '--once']]) {
+  for (const args of [['init'], ['record', '--all', FIXTURE], ['run', '--once']]) {
     const { code, stderr } = await tailrace(args);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   }
@@ -64,8 +67,8 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-const tailrace = (args: readonly string[], url = database.url) =>
-  runCli(args, { cwd: folder, env: { TAILRACE_DATABASE_URL: url } });
+const tailrace = (args: readonly string[], url = database.url, env: Readonly<Record<string, string>> = {}) =>
+  runCli(args, { cwd: folder, env: { TAILRACE_DATABASE_URL: url, ...env } });
 
 test('the README is read in one sitting', () => {
   expect(README.split('\n').length).toBeLessThan(500);
@@ -82,6 +85,7 @@ test('every link leads to a file, and to a heading in it', async () => {
     'docs/operations.md': OPERATIONS,
     'docs/state.md': STATE,
     'docs/sql-destinations.md': await read('docs/sql-destinations.md'),
+    'docs/recording.md': RECORDING,
   };
   for (const [page, text] of Object.entries(pages)) {
     for (const [, target = ''] of text.matchAll(LINKED)) {
@@ -171,7 +175,7 @@ describe('the examples', () => {
   test('each SQL statement is one that PostgreSQL takes', async () => {
     await using other = await createTestDatabase();
     expect((await tailrace(['init'], other.url)).code).toBe(0);
-    const blocks = [README, OPERATIONS, STATE].flatMap((page) => blocksOf(page, 'sql'));
+    const blocks = [README, OPERATIONS, STATE, RECORDING].flatMap((page) => blocksOf(page, 'sql'));
     const statements = blocks.filter((block) => !/\bROLE|REVOKE/.test(block)).flatMap(statementsOf);
     expect(statements.length).toBeGreaterThan(15);
     for (const statement of statements) {
@@ -181,10 +185,10 @@ describe('the examples', () => {
 });
 
 describe('the least rights', () => {
-  /** Makes the roles of the page, under names of this test's own, in a database that its owner has prepared. */
+  /** Makes the roles of the pages, under names of this test's own, in a database that its owner has prepared. */
   async function grant(pattern: RegExp, to: TestDatabase): Promise<(role: string) => string> {
     const nameOf = (role: string): string => role.replace('tailrace', to.name);
-    const blocks = blocksOf(OPERATIONS, 'sql').filter((block) => pattern.test(block));
+    const blocks = [README, OPERATIONS].flatMap((page) => blocksOf(page, 'sql')).filter((block) => pattern.test(block));
     for (const statement of blocks.flatMap(statementsOf)) await to.query(statement.replace(/\btailrace_\w+/g, nameOf));
     return (role) => to.url.replace('postgres@', `${nameOf(role)}@`);
   }
@@ -199,13 +203,17 @@ describe('the least rights', () => {
         { matches: { event_type: 'scomp' }, destination },
         { matches: { all: true }, destination: { type: 'drop_from_queue' } },
       ];
-      const config = { logfile: { filename: `${own.name}.jsonl` }, on_delivered: onDelivered };
+      const config = { server_id: 'mail1', logfile: { filename: `${own.name}.jsonl` }, on_delivered: onDelivered };
       const file = join(folder, `${own.name}.json`);
       await writeFile(file, JSON.stringify({ ...config, event_destinations: entries }));
       await writeFile(join(folder, 'two.jsonl'), '{"event_type": "scomp"}\n{"event_type": "engine_open"}\n');
 
+      expect((await tailrace(['recording', 'enable', 'scomp', 'engine_open'], own.url)).code).toBe(0);
       expect(await tailrace(['record', 'two.jsonl'], urlOf('tailrace_record'))).toMatchObject({ code: 0, stderr: '' });
-      const run = await tailrace(['run', '--once', '--config', file], urlOf('tailrace_run'));
+      const control = join(folder, `${own.name}.control`);
+      await mkdir(control);
+      const args = ['run', '--once', '--config', file, '--control-dir', control];
+      const run = await tailrace(args, urlOf('tailrace_run'));
       expect(run.stderr).toBe('');
       expect(JSON.parse(run.stdout)).toMatchObject({ read: 2, logged: 2, dropped: 1, failed: 1 });
       const status = await tailrace(['status', '--json'], urlOf('tailrace_status'));
@@ -220,6 +228,47 @@ describe('the least rights', () => {
       }
     } finally {
       // Their rights go with the database, so that the roles can go after it.
+      await own[Symbol.asyncDispose]();
+      for (const role of ['operate', 'run', 'record', 'status'])
+        await database.query(`DROP ROLE IF EXISTS ${own.name}_${role}`);
+    }
+  });
+
+  test('are enough for a producer, by each of its ways', async () => {
+    const own = await createTestDatabase();
+    try {
+      expect((await tailrace(['init'], own.url)).code).toBe(0);
+      const urlOf = await grant(/CREATE ROLE/, own);
+      expect((await tailrace(['recording', 'enable', 'scomp'], own.url)).code).toBe(0);
+      const event = { event_type: 'scomp', email: 'a@example.com' };
+      await writeFile(join(folder, 'one.jsonl'), `${JSON.stringify(event)}\n{"event_type": "engine_open"}\n`);
+      const producer = new pg.Client({ connectionString: urlOf('tailrace_record') });
+      await producer.connect();
+      const one = await producer.query('SELECT tailrace.record_event($1) AS id', [event]);
+      const many = await producer.query('SELECT tailrace.record_events($1::jsonb) AS id', [JSON.stringify([event])]);
+      expect([one.rows, many.rows]).toEqual([[{ id: '1' }], [{ id: '2' }]]);
+      expect(await recordEvents(producer, [event, { event_type: 'engine_open' }])).toEqual(['3', null]);
+      for (const forbidden of [
+        'SELECT email FROM events',
+        'DELETE FROM events',
+        'SELECT FROM tailrace.switches',
+        'UPDATE tailrace.switches SET is_on = true',
+        'UPDATE s_system_configs SET event_notification_scomp = true',
+        `INSERT INTO tailrace.recording_count VALUES ('scomp', false, 1, 1)`,
+        'SELECT tailrace.fold_recording_counts()',
+      ]) {
+        expect(await producer.query(forbidden).catch(codeOf), forbidden).toBe('42501');
+      }
+      await producer.end();
+      const control = { TAILRACE_CONTROL_DIR: join(folder, 'control') };
+      expect((await tailrace(['recording', 'enable', 'scomp'], own.url, control)).code).toBe(0);
+      for (const env of [{}, control]) {
+        const recorded = await tailrace(['record', 'one.jsonl'], urlOf('tailrace_record'), env);
+        expect(recorded).toMatchObject({ code: 0, stdout: 'recorded 1, rejected 0, switched off 1\n' });
+      }
+      const status = await tailrace(['recording', 'list', '--json'], urlOf('tailrace_status'));
+      expect(JSON.parse(status.stdout).switches[3]).toMatchObject({ type: 'scomp', on: true, recorded: 5 });
+    } finally {
       await own[Symbol.asyncDispose]();
       for (const role of ['operate', 'run', 'record', 'status'])
         await database.query(`DROP ROLE IF EXISTS ${own.name}_${role}`);

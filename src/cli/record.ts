@@ -14,7 +14,9 @@ import type { NormalizeOptions } from '../recording/normalize.ts';
 import { type InputFormat, readInput } from '../recording/read-input.ts';
 import { createRecorder, type Recorder, type RecordingCounts } from '../recording/recorder.ts';
 import { RejectFile } from '../recording/reject-file.ts';
+import { openSwitches } from '../recording/switches.ts';
 import type { Command, CommandContext } from './command.ts';
+import { controlOption, findControl } from './control.ts';
 import { databaseOption, databaseUrl } from './database.ts';
 
 /** Rejected events that are reported one by one; the others are in the reject file all the same. */
@@ -29,13 +31,15 @@ export const record: Command = {
   summary: 'put events into the queue table',
   examples: [
     ['tailrace record events.jsonl', 'record a file of JSON lines, or of one JSON array'],
+    ['tailrace record --all events.jsonl', 'the same, whatever `tailrace recording list` says is off'],
     ['producer | tailrace record', 'record events as they come, at the latest 200 ms after'],
     ['jq -r .input events.jsonl.rejected.jsonl', 'get rejected events back, to mend and record them'],
   ],
   options: (yargs) =>
-    databaseOption(yargs)
+    controlOption(databaseOption(yargs))
       .positional('files', { type: 'string', array: true, describe: 'files to read; without any, standard input' })
       .option('config', { type: 'string', requiresArg: true, describe: 'configuration file, for server_id' })
+      .option('all', { type: 'boolean', default: false, describe: 'record event types that are switched off too' })
       .option('rejects', { type: 'string', requiresArg: true, describe: 'reject file (default: FILE.rejected.jsonl)' })
       .option('format', {
         choices: ['auto', 'jsonl', 'array'] as const,
@@ -48,12 +52,20 @@ export const record: Command = {
     const options = await recordingOptions(text(args.config), context);
     await using connection = await openRecordingConnection(databaseUrl(args, context.env));
     const report = createReport(context);
+    await using switches =
+      args.all === true
+        ? null
+        : await openSwitches(connection, {
+            directory: await findControl(args, context.env),
+            onProblem: (path, problem) => report.warn(`${path} ${problem}; it counts as off`),
+          });
     const rejects = new Map<string, RejectFile>();
     await using _closing = { [Symbol.asyncDispose]: () => closeAll(rejects.values()) };
 
     let source = '';
     const recorder = await createRecorder(connection, {
       ...options,
+      ...(switches ? { switches } : {}),
       onProgress: report.progress,
       onRejected: async ({ line, text: input }, error) => {
         const path = text(args.rejects) ?? rejectFileOf(source);
@@ -122,6 +134,9 @@ function createReport({ stdout, stderr }: CommandContext) {
   const clear = stderr.isTTY ? '\r\u001b[K' : '';
   let shown = 0;
   return {
+    warn(message: string): void {
+      stderr.write(`${clear}warning: ${message}\n`);
+    },
     rejected(message: string): void {
       shown += 1;
       if (shown <= REPORTED_REJECTIONS) stderr.write(`${clear}${message}\n`);
@@ -129,7 +144,10 @@ function createReport({ stdout, stderr }: CommandContext) {
     progress({ recorded }: RecordingCounts): void {
       if (stderr.isTTY) stderr.write(`${clear}recorded ${recorded.toLocaleString('en-US')}`);
     },
-    end({ counts: { recorded, rejected }, missingColumns }: Recorder, rejectFiles: readonly string[]): void {
+    end(
+      { counts: { recorded, rejected, suppressed }, missingColumns }: Recorder,
+      rejectFiles: readonly string[],
+    ): void {
       stderr.write(clear);
       if (rejected > REPORTED_REJECTIONS) {
         stderr.write(`and ${(rejected - REPORTED_REJECTIONS).toLocaleString('en-US')} more rejected\n`);
@@ -137,7 +155,15 @@ function createReport({ stdout, stderr }: CommandContext) {
       if (missingColumns.size > 0) {
         stderr.write(`warning: the queue table lacks ${[...missingColumns].join(', ')}; their values are not stored\n`);
       }
-      const counts = `recorded ${recorded.toLocaleString('en-US')}, rejected ${rejected.toLocaleString('en-US')}`;
+      const off = [...suppressed.values()].reduce((sum, each) => sum + each, 0);
+      if (off > 0) {
+        const types = Array.from(suppressed, ([type, number]) => `${type} ${number.toLocaleString('en-US')}`);
+        stderr.write(
+          `not recorded, since it is switched off: ${types.join(', ')}; see \`tailrace recording list\`, or record it regardless with --all\n`,
+        );
+      }
+      const all = `recorded ${recorded.toLocaleString('en-US')}, rejected ${rejected.toLocaleString('en-US')}`;
+      const counts = off > 0 ? `${all}, switched off ${off.toLocaleString('en-US')}` : all;
       stdout.write(rejected === 0 ? `${counts}\n` : `${counts} (see ${rejectFiles.join(', ')})\n`);
     },
   };

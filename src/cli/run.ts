@@ -1,5 +1,6 @@
 // `tailrace run`: the processor, for ever or once.
 
+import type { Config } from '../config/config.ts';
 import { CONFIG_LOCATIONS, findConfigFile } from '../config/find.ts';
 import { loadConfig } from '../config/load.ts';
 import { formatProblem } from '../config/problem.ts';
@@ -9,7 +10,9 @@ import { createLogger } from '../lib/logger.ts';
 import { onSignals } from '../lib/shutdown.ts';
 import { version } from '../lib/version.ts';
 import { createProcessor } from '../processor.ts';
+import { type RecordingSettings, startMirror } from '../recording/mirror.ts';
 import type { Command } from './command.ts';
+import { controlOption, findControl } from './control.ts';
 import { databaseOption, databaseUrl } from './database.ts';
 
 export const run: Command = {
@@ -21,7 +24,7 @@ export const run: Command = {
     ['tailrace run --config /etc/tailrace/event_processor.json --database postgresql:///greenarrow', 'name both'],
   ],
   options: (yargs) =>
-    databaseOption(yargs)
+    controlOption(databaseOption(yargs))
       .option('config', { type: 'string', requiresArg: true, describe: 'configuration file' })
       .option('once', { type: 'boolean', default: false, describe: 'handle all that is due now, then end' })
       .option('log-level', {
@@ -51,6 +54,15 @@ export const run: Command = {
       );
     });
     const stop = new AbortController();
+    const mirroring = new AbortController();
+    const mirror = startMirror({
+      database: databaseUrl(args, env),
+      directory: await findControl(args, env),
+      settings: recordingSettings(config),
+      once,
+      logger,
+      signal: mirroring.signal,
+    });
     const processor = createProcessor({
       loaded: { ...loaded, config },
       database: databaseUrl(args, env),
@@ -58,6 +70,7 @@ export const run: Command = {
       once,
       logger,
       stop: stop.signal,
+      onConfig: (changed) => mirror.update(recordingSettings(changed)),
     });
     const stopListening = onSignals({
       onStop: (signal) => {
@@ -78,6 +91,12 @@ export const run: Command = {
       return EXIT.ok;
     } finally {
       stopListening();
+      if (!once) mirroring.abort();
+      await mirror.ended;
     }
   },
 };
+
+function recordingSettings({ serverId, storeBounceDetailsLength }: Config): RecordingSettings {
+  return { serverId, bounceTextBytes: storeBounceDetailsLength };
+}

@@ -58,7 +58,7 @@ export function createCommands(options: CommandsOptions): Commands {
 
   return {
     init: () => runWatched(child('init', [...config, ...database])),
-    record: (file) => runWatched(child('record', [file, ...config, ...database])),
+    record: (file) => runWatched(child('record', ['--all', file, ...config, ...database])),
     async status() {
       const stdoutPath = join(directory, 'status.json');
       await runWatched({ ...child('status', ['--json', ...database]), stdoutPath });

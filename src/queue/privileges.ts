@@ -5,7 +5,7 @@ import { TailraceError } from '../lib/errors.ts';
 import type { Session } from './session.ts';
 import type { QueueTable } from './table.ts';
 
-/** What docs/operations.md lists for tailrace's own tables. */
+/** What the README lists for tailrace's own tables. */
 const OWN_TABLES: readonly (readonly [string, readonly string[]])[] = [
   ['tailrace.generation', ['SELECT', 'INSERT']],
   ['tailrace.destination', ['SELECT', 'INSERT']],
@@ -37,6 +37,6 @@ export async function assertPrivileges(session: Session, table: QueueTable, mark
   if (missing?.[0] == null) return;
   throw new TailraceError(
     'RIGHTS_MISSING',
-    `the database role ${missing[1]} lacks ${missing[0]}; grant it what docs/operations.md lists; nothing is read until then`,
+    `the database role ${missing[1]} lacks ${missing[0]}; grant it what the README lists; nothing is read until then`,
   );
 }

@@ -1,16 +1,20 @@
 // `tailrace init` in the database: makes what is absent and never alters a table that it finds.
 
+import { hostname } from 'node:os';
 import { QUEUE_COLUMNS } from '../event/queue-columns.ts';
+import { STUDIO_TABLE } from '../event/recording-switches.ts';
 import { TailraceError } from '../lib/errors.ts';
 import { quoteName, type Session } from './session.ts';
+import { REVOKE_RECORDING, recordingFunctions } from './sql/recording.ts';
 import {
   CREATE_SCHEMA,
   CREATE_SYSTEM_CONFIGS,
   CREATE_WAKE_FUNCTION,
   createWakeTrigger,
+  FIRST_VERSION,
   SCHEMA_VERSION,
-  UPGRADES,
 } from './sql/schema.ts';
+import { UPGRADES } from './sql/upgrades.ts';
 import { readQueueTable } from './table.ts';
 
 /** The queue table's name (SPEC 2), found through the search path. */
@@ -36,16 +40,8 @@ export async function initSchema(session: Session, options: { readonly notify: b
     steps.push(...(await createQueueTable(session)));
     steps.push(...(await createSystemConfigs(session)));
     const table = await readQueueTable(session, QUEUE_TABLE, false);
-    const found = await schemaVersion(session);
-    await session.query(CREATE_SCHEMA);
-    if (found !== null) await upgrade(session, found);
-    await session.query(
-      `INSERT INTO tailrace.meta (schema_version, queue) VALUES ($1, $2::oid) ON CONFLICT DO NOTHING`,
-      [SCHEMA_VERSION, table.oid],
-    );
-    await checkSchema(session, table.oid);
-    const done = found === null ? 'made' : found < SCHEMA_VERSION ? 'upgraded' : 'found';
-    steps.push(`${done} schema tailrace, version ${SCHEMA_VERSION}`);
+    steps.push(await createOwnSchema(session, table.oid));
+    await createRecording(session);
     await session.query(CREATE_WAKE_FUNCTION);
     if (options.notify && !table.hasWakeTrigger) {
       await session.query(createWakeTrigger(table.name));
@@ -57,21 +53,6 @@ export async function initSchema(session: Session, options: { readonly notify: b
     throw error;
   }
   return { steps };
-}
-
-/** The version of the schema that is there; null = none. */
-async function schemaVersion(session: Session): Promise<number | null> {
-  const [made] = await session.query(`SELECT to_regclass('tailrace.meta') IS NOT NULL`);
-  if (made?.[0] !== 't') return null;
-  const [meta] = await session.query('SELECT schema_version FROM tailrace.meta');
-  return meta ? Number(meta[0]) : null;
-}
-
-/** Brings an older schema to this program's version; a newer one is left alone, and refused by `checkSchema`. */
-async function upgrade(session: Session, from: number): Promise<void> {
-  if (from >= SCHEMA_VERSION) return;
-  for (const { to, sql } of UPGRADES) if (to > from) await session.query(sql);
-  await session.query('UPDATE tailrace.meta SET schema_version = $1', [SCHEMA_VERSION]);
 }
 
 /**
@@ -107,6 +88,49 @@ export async function checkSchema(session: Session, tableOid: string): Promise<v
       `the schema tailrace of this database serves the table ${meta?.[2]}, not the ${QUEUE_TABLE} found through search_path; give the second queue a database of its own, or set search_path`,
     );
   }
+}
+
+/** Makes the schema `tailrace`, or brings it to this program's version. @returns what to say of it. */
+async function createOwnSchema(session: Session, tableOid: string): Promise<string> {
+  const [had] = await session.query(`SELECT to_regclass('tailrace.meta') IS NOT NULL`);
+  await session.query(CREATE_SCHEMA);
+  await session.query(`INSERT INTO tailrace.meta (schema_version, queue) VALUES ($1, $2::oid) ON CONFLICT DO NOTHING`, [
+    FIRST_VERSION,
+    tableOid,
+  ]);
+  const [found] = await session.query('SELECT schema_version FROM tailrace.meta');
+  const version = Number(found?.[0]);
+  for (const step of UPGRADES.filter((each) => each.version > version)) {
+    await session.query(step.sql);
+    await session.query('UPDATE tailrace.meta SET schema_version = $1', [step.version]);
+  }
+  await checkSchema(session, tableOid);
+  if (had?.[0] !== 't') return `made schema tailrace, version ${SCHEMA_VERSION}`;
+  return version < SCHEMA_VERSION
+    ? `upgraded schema tailrace from version ${version} to ${SCHEMA_VERSION}`
+    : `found schema tailrace, version ${SCHEMA_VERSION}`;
+}
+
+/** The SQL functions of recording, for this table and this server; those of an older program are replaced. */
+async function createRecording(session: Session): Promise<void> {
+  await session.query(
+    `INSERT INTO tailrace.recording (server_id, bounce_text_bytes) VALUES ($1, 1024) ON CONFLICT DO NOTHING`,
+    [hostname()],
+  );
+  await session.query(
+    `UPDATE tailrace.recording SET studio_table =
+      (SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1))`,
+    [STUDIO_TABLE],
+  );
+  const [found] = await session.query(
+    `SELECT n.nspname, to_regprocedure('tailrace.record_event(jsonb)') IS NOT NULL,
+       current_setting('server_encoding') = 'UTF8' AND to_regcollation('pg_catalog."und-x-icu"') IS NOT NULL
+     FROM tailrace.meta m JOIN pg_class c ON c.oid = m.queue JOIN pg_namespace n ON n.oid = c.relnamespace`,
+  );
+  const [queueSchema, had, hasIcu] = found ?? [];
+  await session.query(recordingFunctions({ queueSchema: String(queueSchema), hasIcu: hasIcu === 't' }));
+  // Only once: what an administrator grants afterwards stays.
+  if (had !== 't') await session.query(REVOKE_RECORDING);
 }
 
 async function createQueueTable(session: Session): Promise<string[]> {

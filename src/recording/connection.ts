@@ -15,16 +15,20 @@ export interface RecordingConnection extends QueryClient, AsyncDisposable {}
  * Connects to the database of the queue table.
  *
  * @param database a connection URL; undefined: libpq's `PG*` variables.
+ * @param applicationName shown in pg_stat_activity.
  * @returns a client whose queries throw a TailraceError `DATABASE_UNAVAILABLE` when the server is gone or in trouble, else pg's own error.
  * @throws {TailraceError} `DATABASE_UNAVAILABLE`.
  */
-export async function openRecordingConnection(database: string | undefined): Promise<RecordingConnection> {
+export async function openRecordingConnection(
+  database: string | undefined,
+  applicationName = 'tailrace record',
+): Promise<RecordingConnection> {
   let client: pg.Client;
   try {
     // Its constructor throws for a URL that is none.
     client = new pg.Client({
       ...(database === undefined ? {} : { connectionString: database }),
-      application_name: 'tailrace record',
+      application_name: applicationName,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       keepAlive: true,
     });

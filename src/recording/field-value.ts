@@ -91,6 +91,7 @@ function expected(what: string, json: string): FieldError {
   return new FieldError(`expected ${what}, got ${quoted(json)}`);
 }
 
-function quoted(json: string): string {
+/** A value for a message. */
+export function quoted(json: string): string {
   return json.length > QUOTED_LENGTH ? `${json.slice(0, QUOTED_LENGTH)}…` : json;
 }

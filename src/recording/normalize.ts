@@ -7,9 +7,10 @@ import { findEventType } from '../event/catalog.ts';
 import { objectMembers } from '../event/json-text.ts';
 import { jsonString } from '../event/json-value.ts';
 import { QUEUE_COLUMNS } from '../event/queue-columns.ts';
+import { isOfStudio } from '../event/recording-switches.ts';
 import { messageOf } from '../lib/errors.ts';
 import { bounceText } from './bounce-text.ts';
-import { createFieldReader, FieldError, type FieldReader } from './field-value.ts';
+import { createFieldReader, FieldError, type FieldReader, quoted } from './field-value.ts';
 import type { TableColumn } from './queue-table.ts';
 
 export interface NormalizeOptions {
@@ -20,7 +21,8 @@ export interface NormalizeOptions {
 }
 
 export type Normalized =
-  | { readonly ok: true; readonly row: Row }
+  /** `ofStudio`: it carries a Studio id, so that Studio's switch counts for the types that both make. */
+  | { readonly ok: true; readonly row: Row; readonly ofStudio: boolean }
   /** One line: `bounce_code: expected integer, got "x"`. */
   | { readonly ok: false; readonly error: string };
 
@@ -48,7 +50,7 @@ export function createNormalizer(columns: readonly TableColumn[], options: Norma
 
   const readField = (row: Map<string, string>, name: string, json: string): void => {
     if (name === 'id') throw new FieldError('is given by the queue table; leave it out');
-    if (name === 'event_type' && !/^"\s*[^\s"]/.test(json)) throw new FieldError(`expected a name, got ${json}`);
+    if (name === 'event_type' && !isName(json)) throw new FieldError(`expected a name, got ${quoted(json)}`);
     const read = readers.get(name);
     if (read) row.set(name, read(translated(name, json)));
     else if (KNOWN_COLUMNS.has(name)) missingColumns.add(name);
@@ -85,7 +87,11 @@ export function createNormalizer(columns: readonly TableColumn[], options: Norma
       fill(row, 'event_unique_id', () => randomBytes(32).toString('hex'));
       fill(row, 'server_id', () => options.serverId);
       fill(row, 'destination_id', () => '1');
-      return { ok: true, row };
+      return {
+        ok: true,
+        row,
+        ofStudio: isOfStudio([...members.keys()].filter((name) => members.get(name) !== 'null')),
+      };
     },
   };
 }
@@ -113,6 +119,11 @@ function applyRules(row: Map<string, string>, bounceTextBytes: number): void {
   if (!BOUNCE_TYPES.has(row.get('event_type') ?? '')) return;
   change('listid', (id) => id.toLowerCase());
   change('sendid', (id) => id.toLowerCase());
+}
+
+/** A JSON string with something to see in it. */
+function isName(json: string): boolean {
+  return json.startsWith('"') && /\S/.test(JSON.parse(json) as string);
 }
 
 /** A field's JSON text as its column wants it. */

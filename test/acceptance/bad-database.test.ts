@@ -5,7 +5,14 @@ import { expect, inject, test } from 'vitest';
 import { spawnCli } from '../helpers/cli.ts';
 import { createWorld, stopped, waitUntilDrained } from './world.ts';
 
-const COMMANDS = [['run', '--once'], ['status'], ['status', '--json'], ['init'], ['record', 'in.jsonl']];
+const COMMANDS = [
+  ['run', '--once'],
+  ['status'],
+  ['status', '--json'],
+  ['init'],
+  ['record', 'in.jsonl'],
+  ['recording', 'list'],
+];
 
 test.for([
   ['no server', 'postgresql:///tailrace?host=/nowhere', /nowhere/],

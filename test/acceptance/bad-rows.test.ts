@@ -71,7 +71,7 @@ test('malformed lines given to `record` are kept aside, and the rest is recorded
   await using world = await createWorld();
   const lines = ['{"event_type":"scomp"}', 'not json', '{"event_type":"scomp","emial":"a"}', '[]', '{"event_type":5}'];
   await writeFile(`${world.folder}/in.jsonl`, `${lines.join('\n')}\n{"event_type":"scomp","email":"z@example.com"}`);
-  const { code, stdout, stderr } = await world.cli(['record', 'in.jsonl']);
+  const { code, stdout, stderr } = await world.cli(['record', '--all', 'in.jsonl']);
   expect(code).toBe(1);
   expect(stdout).toMatch(/^recorded 2, rejected 4 /);
   for (const line of [2, 3, 4, 5]) expect(stderr).toContain(`in.jsonl:${line}: `);

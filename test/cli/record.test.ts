@@ -34,12 +34,13 @@ async function createScene() {
   };
 }
 
+/** Runs the command on a database that has no switches, hence with `--all`. */
 async function run(args: readonly string[], url: string | undefined, input = '') {
   const [stdout, stderr] = [new PassThrough(), new PassThrough()];
   const parsed = await record
     .options(yargs())
     .command(record.usage, '')
-    .parseAsync(['record', ...args]);
+    .parseAsync(['record', '--all', ...args]);
   const context = {
     env: url === undefined ? {} : { TAILRACE_DATABASE_URL: url },
     stdin: Readable.from([Buffer.from(input)]),

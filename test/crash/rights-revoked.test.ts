@@ -11,10 +11,10 @@ import { createRandom, SEED } from './random.ts';
 import { createQueue, createScene, type Scene } from './scene.ts';
 import { stop } from './sweep.ts';
 
-/** A role with the rights of docs/operations.md. @returns the database's URL for it. */
+/** A role with the rights of the README. @returns the database's URL for it. */
 async function createRole({ database }: Scene): Promise<{ readonly role: string; readonly url: string }> {
   const role = `${database.name}_run`;
-  const page = await readFile(new URL('../../docs/operations.md', import.meta.url), 'utf8');
+  const page = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
   const granted = /CREATE ROLE tailrace_run LOGIN;\n(?:GRANT .*tailrace_run;\n)+/.exec(page)?.[0] ?? '';
   await database.query(granted.replaceAll('tailrace_run', role));
   onTestFinished(async () => {

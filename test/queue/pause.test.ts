@@ -4,6 +4,7 @@ import { LaneDesk } from '../../src/queue/lane-desk.ts';
 import { setPaused } from '../../src/queue/pause.ts';
 import { retry } from '../../src/queue/retry.ts';
 import { initSchema } from '../../src/queue/schema.ts';
+import { SCHEMA_VERSION } from '../../src/queue/sql/schema.ts';
 import { type DestinationStatus, readStatus } from '../../src/queue/status.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 import { acquireRights, createQueue, type Queue, SILENT } from './world.ts';
@@ -117,11 +118,11 @@ test('status shows what a running process says, and nothing of it once that is g
 
 test('a schema of version 1 is upgraded by init and keeps what is in it', async () => {
   const queue = await createDestinations();
-  await queue.database.query(`DROP TABLE tailrace.lane; ALTER TABLE tailrace.destination DROP COLUMN retry_asked;
+  await queue.database.query(`DROP TABLE tailrace.lane, tailrace.switches, tailrace.recording, tailrace.recording_count; ALTER TABLE tailrace.destination DROP COLUMN retry_asked;
     UPDATE tailrace.meta SET schema_version = 1; UPDATE tailrace.destination SET paused = true WHERE key = 'crm'`);
   await expect(setPaused(queue.session, ['crm'], true)).rejects.toMatchObject({ code: 'SCHEMA_TOO_OLD' });
   await expect(readStatus(queue.session)).rejects.toMatchObject({ code: 'SCHEMA_TOO_OLD' });
   const { steps } = await initSchema(queue.session, { notify: false });
-  expect(steps).toContain('upgraded schema tailrace, version 2');
+  expect(steps).toContain(`upgraded schema tailrace from version 1 to ${SCHEMA_VERSION}`);
   expect((await readStatus(queue.session)).destinations.map(({ state }) => state)).toEqual(['paused', 'ok']);
 });

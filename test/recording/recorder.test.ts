@@ -122,7 +122,7 @@ test('an event from a pipe is stored although the pipe stays open', async () => 
   await waitFor(async () => (await database.query('SELECT FROM events')).length === 1);
   pipe.end('mp"}\n');
   await recording;
-  expect(recorder.counts).toEqual({ recorded: 2, rejected: 0, line: 2 });
+  expect(recorder.counts).toMatchObject({ recorded: 2, rejected: 0, line: 2 });
 });
 
 test('what came before the input fails is stored', async () => {

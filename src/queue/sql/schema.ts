@@ -1,8 +1,11 @@
 // tailrace's own state (QUEUE.md, "Schema"), PostgreSQL 14 and newer. Everything is made only where it is absent, so
-// that `init` can be run again; a change of the schema raises SCHEMA_VERSION and adds a step to UPGRADES.
+// that `init` can be run again; a change of the schema raises SCHEMA_VERSION and adds a step to upgrades.ts.
 
-/** The version that this program needs in tailrace.meta. */
-export const SCHEMA_VERSION = 2;
+/** The version that this program needs in tailrace.meta: that of the last step in upgrades.ts. */
+export const SCHEMA_VERSION = 3;
+
+/** The version that CREATE_SCHEMA makes, before any step. */
+export const FIRST_VERSION = 1;
 
 export const CREATE_SCHEMA = `
 CREATE SCHEMA IF NOT EXISTS tailrace;
@@ -82,11 +85,6 @@ CREATE INDEX IF NOT EXISTS pending_due ON tailrace.pending (destination_id, gene
 CREATE INDEX IF NOT EXISTS pending_parked ON tailrace.pending (destination_id, event_id) WHERE parked;
 CREATE INDEX IF NOT EXISTS pending_event ON tailrace.pending (event_id);
 `;
-
-/** What `init` does with a schema of an older version, beside CREATE_SCHEMA: the statements that lead to each version. */
-export const UPGRADES: readonly { readonly to: number; readonly sql: string }[] = [
-  { to: 2, sql: 'ALTER TABLE tailrace.destination ADD COLUMN IF NOT EXISTS retry_asked timestamptz' },
-];
 
 /**
  * Wake-up of a sleeping reader (QUEUE B3). An ordinary NOTIFY costs busy producers three quarters of their commits:
