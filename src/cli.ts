@@ -132,7 +132,5 @@ async function perform(work: () => Promise<ExitCode>, { stderr }: CommandContext
 
 /** What to do about the refusals that a first start meets. */
 function hintFor(sqlState: string | undefined): string {
-  return sqlState === '42501'
-    ? '; grant the role what the README lists, or run `tailrace init` as the owner'
-    : '';
+  return sqlState === '42501' ? '; grant the role what the README lists, or run `tailrace init` as the owner' : '';
 }
