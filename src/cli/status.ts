@@ -27,7 +27,7 @@ export const status: Command = {
       for (;;) {
         const text = print(await readStatus(session));
         stdout.write(args.watch === true && stdout.isTTY ? `${CLEAR_SCREEN}${text}` : text);
-        if (args.watch !== true) return;
+        if (args.watch !== true || !stdout.writable) return;
         await sleep(WATCH_INTERVAL_MS);
       }
     });
