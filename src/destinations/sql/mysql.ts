@@ -133,15 +133,22 @@ interface Line {
 type Row = readonly unknown[];
 
 function createSession(connection: Connection, bigint: (value: bigint) => unknown, { isLost, drop }: Line) {
+  /** Before its socket says that it is gone a connection may refuse everything, and would be lent again and again. */
+  const failed = (error: QueryError, reject: (error: QueryError) => void): void => {
+    if (error.fatal) drop();
+    reject(error);
+  };
   const query = (sql: string): Promise<void> =>
     new Promise((resolve, reject) => {
-      connection.query(sql, (error) => (error ? reject(error) : resolve()));
+      connection.query(sql, (error) => (error ? failed(error, reject) : resolve()));
     });
   const execute = (sql: string, values: BoundRow): Promise<readonly Row[]> =>
     new Promise((resolve, reject) => {
       // Typed values of mysql2 are not in the types of `execute`.
       const typed = values.map((value) => (typeof value === 'bigint' ? bigint(value) : value)) as (string | null)[];
-      connection.execute(sql, typed, (error, rows) => (error ? reject(error) : resolve(rows as unknown as Row[])));
+      connection.execute(sql, typed, (error, rows) =>
+        error ? failed(error, reject) : resolve(rows as unknown as Row[]),
+      );
     });
   /** One after the other: what stood behind a failed statement would run all the same, after a deadlock even outside. */
   const inTransaction = async (work: () => Promise<void>): Promise<void> => {
