@@ -97,9 +97,9 @@ const MUTATIONS = [
   },
   {
     name: 'Idempotency-Key made anew for each attempt',
-    file: 'destinations/http-post.js',
-    from: `'idempotency-key', idempotencyKey(event)`,
-    to: `'idempotency-key', idempotencyKey(event) + process.pid`,
+    file: 'destinations/http-request.js',
+    from: `'idempotency-key', key]`,
+    to: `'idempotency-key', key + process.pid]`,
     test: LATE,
   },
   {
