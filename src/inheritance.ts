@@ -16,6 +16,8 @@ export interface Inheritance {
   readonly lost: boolean;
   /** A predecessor wrote to our very folder, and its journal is the one there. */
   readonly crashed: boolean;
+  /** The journal of every predecessor: then nobody settles events but those who wrote to it. null: there are several, or none. */
+  readonly soleJournal: string | null;
   release(): Promise<void>;
 }
 
@@ -54,6 +56,8 @@ export async function inherit(
     inherited,
     lost,
     crashed: predecessors.some(({ journal }) => journal === own?.id),
+    soleJournal:
+      new Set(predecessors.map(({ journal }) => journal)).size === 1 ? (predecessors[0]?.journal ?? null) : null,
     async release() {
       for (const lock of locks) await lock.release();
     },

@@ -12,7 +12,7 @@ import { Journal } from './journal/journal.ts';
 import type { Ids, KnownLines } from './journal/known-lines.ts';
 import type { LoadedIntent } from './journal/load.ts';
 import { readLogTail } from './journal/log-tail.ts';
-import { recover } from './journal/recover.ts';
+import { type RecoveryOptions, recover } from './journal/recover.ts';
 import type { LateLines } from './late-lines.ts';
 import type { Lines } from './progress.ts';
 import { watchForRotation } from './rotation.ts';
@@ -36,6 +36,8 @@ export interface JournalOptions {
   readonly lost: boolean;
   /** A process before us crashed that kept its journal where ours is. */
   readonly crashed: boolean;
+  /** Id of the one journal that every process kept which wrote to the queue since one stopped in order; null: there is none. */
+  readonly soleJournal: string | null;
   /** Sees to it that lock and id are in the state directory still; called before the journal is looked for. */
   readonly keep: () => Promise<FolderState>;
   /** Which of the events are still in the queue and not settled. */
@@ -150,7 +152,7 @@ async function openJournals(
 
 async function openJournal(
   place: JournalPlace,
-  { stillOpen }: JournalOptions,
+  { stillOpen, soleJournal }: JournalOptions,
   options: TargetOptions,
 ): Promise<Journal> {
   const { journal, loaded } = await Journal.open(place.directory, place.id, options.log);
@@ -159,7 +161,8 @@ async function openJournal(
     const unsettled = await stillOpen(open.flatMap(({ ids }) => ids));
     journal.keepOpen(open, unsettled);
     const unfinished = open.filter(({ replaced }) => !replaced);
-    await bringIn(unfinished, unsettled, place, journal, options);
+    const settledHere = soleJournal === place.id;
+    await bringIn(unfinished, { unsettled, settledHere }, place, journal, options);
     journal.recovered();
     return journal;
   } catch (error) {
@@ -170,7 +173,7 @@ async function openJournal(
 
 async function bringIn(
   intents: readonly LoadedIntent[],
-  unsettled: Ids,
+  state: Pick<RecoveryOptions, 'unsettled' | 'settledHere'>,
   { file }: JournalPlace,
   journal: Journal,
   { clock, log, fs }: TargetOptions,
@@ -185,7 +188,7 @@ async function bringIn(
         if (missing.length > 0) await append(linesAgain(late, lines.path, missing));
       }
     };
-    await recover(begun, { unsettled, append, log });
+    await recover(begun, { ...state, append, log });
     for (const { lastTimeUs } of intents) clock.startAfter(lastTimeUs);
   } finally {
     await appender.close();

@@ -1,5 +1,6 @@
 // Inserts events as producers do: in transactions of any length, some rolled back, some committed long after others that
-// began later. Remembers exactly what was committed; a COMMIT whose answer was lost is looked up by its transaction id.
+// began later. Remembers exactly what was committed; a COMMIT whose answer was lost is looked up by a row of its own,
+// since a server that crashed gives the transaction id of what was not committed to another transaction.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
@@ -12,6 +13,7 @@ const ROLLED_BACK = 0.15;
 const COMMITTED_LATE = 0.15;
 const MOST_LATE_MS = 300;
 const RECONNECT_MS = 50;
+const INSERT_OUTCOME = 'INSERT INTO producer_outcomes VALUES ($1) ON CONFLICT DO NOTHING';
 
 export interface ProducerOptions {
   readonly url: string;
@@ -35,7 +37,8 @@ export interface Producer {
 export function startProducer(options: ProducerOptions): Producer {
   const { connections = 3 } = options;
   const ending = new AbortController();
-  const working = Array.from({ length: connections }, () => work(options, ending.signal));
+  const ready = createOutcomes(options.url);
+  const working = Array.from({ length: connections }, () => ready.then(() => work(options, ending.signal)));
   return {
     async end() {
       ending.abort();
@@ -96,9 +99,10 @@ async function transaction(
 ): Promise<void> {
   const rows = Array.from({ length: random.integer(1, mostRows) }, () => createRow(random, nextUnique()));
   const fate = random.next();
+  const transactionKey = nextUnique();
   await client.query('BEGIN');
   const ids = await insertRows(client, rows);
-  const { rows: xids } = await client.query<{ xid: string }>('SELECT pg_current_xact_id()::text AS xid');
+  await client.query(INSERT_OUTCOME, [transactionKey]);
   if (fate < ROLLED_BACK) {
     await client.query('ROLLBACK');
     return;
@@ -109,7 +113,7 @@ async function transaction(
     await client.query('COMMIT');
     known = true;
   } catch {
-    known = await wasCommitted(await reconnect(), String(xids[0]?.xid));
+    known = await wasCommitted(reconnect, transactionKey);
   }
   if (!known) return;
   for (const [at, id] of ids.entries()) {
@@ -118,12 +122,23 @@ async function transaction(
   }
 }
 
-async function wasCommitted(client: pg.Client, xid: string): Promise<boolean> {
+/** Waits for the transaction that inserted the same key, if it is still under way; asks until there is an answer. */
+async function wasCommitted(reconnect: () => Promise<pg.Client>, transactionKey: string): Promise<boolean> {
   for (;;) {
-    const { rows } = await client.query<{ status: string }>('SELECT pg_xact_status($1::xid8) AS status', [xid]);
-    if (rows[0]?.status !== 'in progress') return rows[0]?.status === 'committed';
-    await sleep(RECONNECT_MS);
+    const client = await reconnect();
+    try {
+      const { rowCount } = await client.query(INSERT_OUTCOME, [transactionKey]);
+      return rowCount === 0;
+    } catch {
+      await sleep(RECONNECT_MS);
+    }
   }
+}
+
+async function createOutcomes(url: string): Promise<void> {
+  const client = await connect(url);
+  await client.query('CREATE TABLE IF NOT EXISTS producer_outcomes (transaction_key text PRIMARY KEY)');
+  await client.end();
 }
 
 /** Tries until the server is there, half a minute at most. */

@@ -18,6 +18,10 @@ export interface Missing {
   readonly lines: readonly number[];
 }
 
+/** Logged where lines of settled events are gone from a file's end. */
+export const LOST_BY_DISK =
+  'the end of the log file is gone though the disk had confirmed it; its lines are written again from the journal';
+
 interface Line {
   readonly at: number;
   readonly bytes: Buffer;
@@ -28,6 +32,8 @@ interface Line {
 export interface FindOptions {
   /** Events in the queue that are not settled: lines of others are not missed. */
   readonly unsettled: Ids;
+  /** As in `RecoveryOptions`: lines of others are missed, too, where the file that was moved is there and ends before them. */
+  readonly settledHere: boolean;
   readonly log: Logger;
 }
 
@@ -37,14 +43,17 @@ export async function findMissing(away: readonly LoadedIntent[], options: FindOp
   const emptied: LoadedIntent[] = [];
   const scratch = createScratch();
   const missing: Missing[] = [];
-  for (const intent of away.filter(({ ids }) => ids.some((id) => options.unsettled.has(id)))) {
-    const safe = await safeInMovedFile(intent, scratch, options.log);
-    if (safe === 'gone') lost.push(intent);
-    else if (safe === 'empty') emptied.push(intent);
-    else if (safe < Number.POSITIVE_INFINITY) {
-      const lines = (await linesOf(intent, scratch, options.unsettled)).filter(({ end }) => end > safe);
+  const { unsettled, settledHere, log } = options;
+  const isOpen = ({ ids }: LoadedIntent): boolean => ids.some((id) => unsettled.has(id));
+  for (const intent of away.filter((each) => settledHere || isOpen(each))) {
+    const safe = await safeInMovedFile(intent, scratch, log);
+    if (typeof safe === 'number') {
+      if (safe === Number.POSITIVE_INFINITY) continue;
+      const lines = (await linesOf(intent, scratch, settledHere ? null : unsettled)).filter(({ end }) => end > safe);
       missing.push({ intent, lines: lines.map(({ at }) => at) });
-    }
+      const lost = lines.filter(({ at }) => !unsettled.has(intent.ids[at] ?? ''));
+      if (lost.length > 0) log.error({ path: intent.place.path, lines: lost.length }, LOST_BY_DISK);
+    } else if (isOpen(intent)) (safe === 'gone' ? lost : emptied).push(intent);
   }
   for (const [directory, some] of groupBy(lost, ({ place }) => dirname(place.path))) {
     const { found, asked, some: rest } = await search(directory, some, options.unsettled);
@@ -136,12 +145,12 @@ function alarm(path: string, found: number, asked: number, log: Logger): void {
   }
 }
 
-/** The lines of an intent that were to go to its last place, of events that are not settled. */
-async function linesOf(intent: LoadedIntent, scratch: Scratch, unsettled: Ids): Promise<readonly Line[]> {
+/** The lines of an intent that were to go to its last place; `only` those of some events, null = of all. */
+async function linesOf(intent: LoadedIntent, scratch: Scratch, only: Ids | null): Promise<readonly Line[]> {
   let end = 0;
   return splitLines(await intent.read(scratch)).flatMap((bytes, at) => {
     end += bytes.length;
-    return end <= intent.from || !unsettled.has(intent.ids[at] ?? '') ? [] : [{ at, bytes, end }];
+    return end <= intent.from || (only !== null && !only.has(intent.ids[at] ?? '')) ? [] : [{ at, bytes, end }];
   });
 }
 

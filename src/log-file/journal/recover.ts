@@ -8,6 +8,8 @@
 //   nothing is found            a duplicate rather than a loss: all lines are appended, with an alarm
 //
 // Lines of settled events were on disk before they were routed: whoever removed them since has them not written again.
+// But where a file that is as we left it ends just before them, its disk has lost what it had confirmed (a write cache
+// without power, a volume that went away during a sync), and they are written like the others.
 
 import { constants } from 'node:fs';
 import { type FileHandle, lstat } from 'node:fs/promises';
@@ -18,7 +20,7 @@ import { stands } from '../late-lines.ts';
 import type { Lines } from '../progress.ts';
 import type { Ids } from './known-lines.ts';
 import { createScratch, type LoadedIntent, type Scratch } from './load.ts';
-import { findMissing, groupBy, type Missing } from './missing.ts';
+import { findMissing, groupBy, LOST_BY_DISK, type Missing } from './missing.ts';
 import { compare, isFileOf, openUnlessForeign } from './place.ts';
 import { splitLines } from './scan-lines.ts';
 import { findLines } from './search.ts';
@@ -26,6 +28,8 @@ import { findLines } from './search.ts';
 export interface RecoveryOptions {
   /** Ids of events in the queue that are not settled. */
   readonly unsettled: Ids;
+  /** Settled means that this journal's process had the lines in its file: nobody else has written to the queue since. */
+  readonly settledHere: boolean;
   /** Appends lines durably to the file at their path, through a journal that notes which intent they replace. */
   readonly append: (lines: Lines) => Promise<void>;
   readonly log: Logger;
@@ -85,14 +89,17 @@ async function redo(
   file: FileHandle,
   intent: LoadedIntent,
   scratch: Scratch,
-  { unsettled }: RecoveryOptions,
+  { unsettled, settledHere, log }: RecoveryOptions,
 ): Promise<boolean> {
   if (!(await isFileOf(file, intent))) return false;
   const { path, offset } = intent.place;
   const bytes = (await intent.read(scratch)).subarray(intent.from);
   const { equal, size } = await compare(file, bytes, offset);
   if (equal < bytes.length && offset + equal < size) return false;
-  if (equal === 0 && !intent.ids.some((id) => unsettled.has(id))) return true;
+  if (equal === 0 && !intent.ids.some((id) => unsettled.has(id))) {
+    if (!settledHere || !wasCutOff(size, offset)) return true;
+    log.error({ path, lines: intent.ids.length }, LOST_BY_DISK);
+  }
   if (size === 0) {
     const lines = splitLines(bytes);
     if ((await findLines(dirname(path), lines, intent.lastTimeUs / 1_000)).missing < lines.length) return false;
@@ -102,6 +109,9 @@ async function redo(
   }
   return true;
 }
+
+/** Whether a file ends where bytes of ours should begin. One without any bytes was emptied, which others may do on purpose. */
+export const wasCutOff = (size: number, offset: number): boolean => size === offset && offset > 0;
 
 async function append({ intent, lines }: Missing, scratch: Scratch, options: RecoveryOptions): Promise<void> {
   if (lines.length === 0) return;

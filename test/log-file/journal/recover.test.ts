@@ -4,9 +4,9 @@ import { execFileSync } from 'node:child_process';
 import { appendFile, readFile, rename, rm, stat, symlink, truncate, unlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { logFileConfig, range, readIds } from '../stage.ts';
-import { crash, makeScene, recoverOnly, restart, type Scene } from './scene.ts';
+import { crash, JOURNAL_ID, makeScene, recoverOnly, restart, type Scene } from './scene.ts';
 
 const ONE = [1, 2, 3];
 const TWO = [4, 5, 6];
@@ -135,6 +135,54 @@ test('what PostgreSQL has settled is not written again when its file was removed
   await unlink(scene.path);
   expect(await restart(scene, { queue: [] })).toEqual({ alarms: [] });
   expect(await readIds(scene.path)).toEqual([]);
+});
+
+describe('a disk that has lost the end of the file, though PostgreSQL has settled its events', () => {
+  const alone = { soleJournal: JOURNAL_ID };
+  const alarms = [expect.stringContaining('the disk had confirmed it')];
+
+  test('has the lines written again in place', async () => {
+    const scene = await crash([ONE, TWO]);
+    const before = await readFile(scene.path);
+    await truncate(scene.path, lengthOf(scene, 0));
+    expect(await recoverOnly(scene, [], alone)).toEqual({ alarms });
+    expect((await readFile(scene.path)).equals(before)).toBe(true);
+    expect(await recoverOnly(scene, [], alone)).toEqual({ alarms: [] });
+  });
+
+  test('has a torn line finished and the others written', async () => {
+    const scene = await crash([ONE, TWO]);
+    const before = await readFile(scene.path);
+    await truncate(scene.path, midOf(scene));
+    await recoverOnly(scene, [], alone);
+    expect((await readFile(scene.path)).equals(before)).toBe(true);
+  });
+
+  test('has them written to the new file when it was moved since', async () => {
+    const scene = await crash([ONE, TWO]);
+    await truncate(scene.path, lengthOf(scene, 0));
+    await rename(scene.path, `${scene.path}.1`);
+    expect(await restart(scene, { queue: [], journal: alone })).toEqual({ alarms });
+    expect(await readIds(scene.path)).toEqual(TWO.map(String));
+    expect(await readIds(`${scene.path}.1`)).toEqual(ONE.map(String));
+    expect(await restart(scene, { queue: [], journal: alone })).toEqual({ alarms: [] });
+    expect(await readIds(scene.path)).toEqual(TWO.map(String));
+  });
+
+  test.each([
+    [
+      'another process may have settled them, with its own file',
+      { soleJournal: null },
+      (scene: Scene) => lengthOf(scene, 0),
+    ],
+    ['the file was emptied, which people do', alone, () => 0],
+  ])('has nothing written when %s', async (_why, journal, length) => {
+    const scene = await crash([ONE, TWO]);
+    await truncate(scene.path, length(scene));
+    const before = await readFile(scene.path);
+    expect(await recoverOnly(scene, [], journal)).toEqual({ alarms: [] });
+    expect((await readFile(scene.path)).equals(before)).toBe(true);
+  });
 });
 
 test('of a batch that is settled in part only the rest is written again when its file was removed', async () => {

@@ -123,6 +123,7 @@ export const journalOptions = (scene: Scene, queue: readonly number[], more: Par
   inherited: [],
   lost: false,
   crashed: false,
+  soleJournal: null,
   keep: async () => 'in place' as const,
   stillOpen: async (ids: readonly string[]) => new Set(ids.filter((id) => queue.includes(Number(id)))),
   ...more,
@@ -149,10 +150,19 @@ export async function restart(scene: Scene, options: RestartOptions): Promise<Re
 }
 
 /** Starts again as far as to the end of the recovery, and dies there. */
-export async function recoverOnly(scene: Scene, queue: readonly number[]): Promise<Restart> {
+export async function recoverOnly(
+  scene: Scene,
+  queue: readonly number[],
+  more: Partial<JournalOptions> = {},
+): Promise<Restart> {
   const { alarms, log } = listen();
   const clock = createLineClock({ onStepBack: () => {} });
-  const target = await openTarget(scene.file, { clock, log, journal: journalOptions(scene, queue), onStir: () => {} });
+  const target = await openTarget(scene.file, {
+    clock,
+    log,
+    journal: journalOptions(scene, queue, more),
+    onStir: () => {},
+  });
   await target.close();
   return { alarms };
 }
