@@ -18,10 +18,6 @@ export interface Missing {
   readonly lines: readonly number[];
 }
 
-/** Logged where lines of settled events are gone from a file's end. */
-export const LOST_BY_DISK =
-  'the end of the log file is gone though the disk had confirmed it; its lines are written again from the journal';
-
 interface Line {
   readonly at: number;
   readonly bytes: Buffer;
@@ -52,7 +48,7 @@ export async function findMissing(away: readonly LoadedIntent[], options: FindOp
       const lines = (await linesOf(intent, scratch, settledHere ? null : unsettled)).filter(({ end }) => end > safe);
       missing.push({ intent, lines: lines.map(({ at }) => at) });
       const lost = lines.filter(({ at }) => !unsettled.has(intent.ids[at] ?? ''));
-      if (lost.length > 0) log.error({ path: intent.place.path, lines: lost.length }, LOST_BY_DISK);
+      if (lost.length > 0) sayLostByDisk(log, intent.place.path, lost.length);
     } else if (isOpen(intent)) (safe === 'gone' ? lost : emptied).push(intent);
   }
   for (const [directory, some] of groupBy(lost, ({ place }) => dirname(place.path))) {
@@ -128,6 +124,14 @@ async function search(
     lines: (lines[at] ?? []).filter(() => !wanted.has(number++)),
   }));
   return { asked, found: asked - wanted.missing, some };
+}
+
+/** Lines of settled events are gone from a file's end. */
+export function sayLostByDisk(log: Logger, path: string, lines: number): void {
+  log.error(
+    { path, lines },
+    'the end of the log file is gone though the disk had confirmed it; its lines are written again from the journal',
+  );
 }
 
 function alarm(path: string, found: number, asked: number, log: Logger): void {

@@ -20,7 +20,7 @@ import { stands } from '../late-lines.ts';
 import type { Lines } from '../progress.ts';
 import type { Ids } from './known-lines.ts';
 import { createScratch, type LoadedIntent, type Scratch } from './load.ts';
-import { findMissing, groupBy, LOST_BY_DISK, type Missing } from './missing.ts';
+import { findMissing, groupBy, type Missing, sayLostByDisk } from './missing.ts';
 import { compare, isFileOf, openUnlessForeign } from './place.ts';
 import { splitLines } from './scan-lines.ts';
 import { findLines } from './search.ts';
@@ -98,7 +98,7 @@ async function redo(
   if (equal < bytes.length && offset + equal < size) return false;
   if (equal === 0 && !intent.ids.some((id) => unsettled.has(id))) {
     if (!settledHere || !wasCutOff(size, offset)) return true;
-    log.error({ path, lines: intent.ids.length }, LOST_BY_DISK);
+    sayLostByDisk(log, path, intent.ids.length);
   }
   if (size === 0) {
     const lines = splitLines(bytes);
