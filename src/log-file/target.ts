@@ -107,7 +107,7 @@ export async function openTarget(file: LogFileConfig, options: TargetOptions): P
         );
       },
       async close() {
-        await unwatch();
+        unwatch();
         await appender.close();
         await close();
       },
