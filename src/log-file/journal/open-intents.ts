@@ -60,8 +60,11 @@ export class OpenIntents {
     intent.left = unsettled.length;
     this.#bySeq.set(intent.seq, intent);
     for (const id of unsettled) {
-      this.settle(id); // an older intent that the id came back after, or whose lines this one replaces
+      // An older intent that the id came back after, or whose lines this one replaces. Never deleted and set again: a Map
+      // would keep the room of both.
+      const older = this.#byId.get(id);
       this.#byId.set(id, intent);
+      if (older) this.#letGo(older);
     }
   }
 
@@ -70,11 +73,7 @@ export class OpenIntents {
     const intent = this.#byId.get(id);
     if (!intent) return;
     this.#byId.delete(id);
-    intent.left -= 1;
-    if (intent.left > 0) return;
-    intent.facts.open -= 1;
-    this.#bySeq.delete(intent.seq);
-    this.#onSettled(intent.seq);
+    this.#letGo(intent);
   }
 
   /** What was unsettled of an intent stands in another segment from now on. */
@@ -82,5 +81,13 @@ export class OpenIntents {
     intent.facts.open -= 1;
     Object.assign(intent, to);
     intent.facts.open += 1;
+  }
+
+  #letGo(intent: OpenIntent): void {
+    intent.left -= 1;
+    if (intent.left > 0) return;
+    intent.facts.open -= 1;
+    this.#bySeq.delete(intent.seq);
+    this.#onSettled(intent.seq);
   }
 }

@@ -115,15 +115,20 @@ export const wasCutOff = (size: number, offset: number): boolean => size === off
 
 async function append({ intent, lines }: Missing, scratch: Scratch, options: RecoveryOptions): Promise<void> {
   if (lines.length === 0) return;
-  const all = splitLines(await intent.read(scratch));
+  const bytes = await intent.read(scratch);
+  // All of it, most likely: a copy for each intent would be garbage by the hundred megabytes.
+  const isWhole = lines.length === intent.ids.length;
   await options.append({
     path: intent.place.path,
-    bytes: Buffer.concat(lines.map((at) => all[at] ?? Buffer.alloc(0))),
-    ids: lines.map((at) => intent.ids[at] ?? ''),
+    bytes: isWhole ? bytes : pick(splitLines(bytes), lines),
+    ids: isWhole ? intent.ids : lines.map((at) => intent.ids[at] ?? ''),
     lastTimeUs: intent.lastTimeUs,
     replaces: intent.seq,
   });
 }
+
+const pick = (all: readonly Buffer[], lines: readonly number[]): Buffer =>
+  Buffer.concat(lines.map((at) => all[at] ?? Buffer.alloc(0)));
 
 const count = <T>(items: readonly T[], of: (item: T) => { readonly length: number }): number =>
   items.reduce((sum, item) => sum + of(item).length, 0);
