@@ -121,7 +121,10 @@ class Model {
     const random = this.#random;
     const targets = [...KEYS, ...KEYS, 'left', 'dropped'];
     const settings = new Map(
-      KEYS.map((key) => [key, { enabled: random(6) > 0, ...(key === 'C' ? { maxAttempts: 2 } : {}), retryMs: 5 }]),
+      KEYS.map((key) => [
+        key,
+        { enabled: random(6) > 0, ...(key === 'C' ? { maxAttempts: 1 + random(2) } : {}), retryMs: 5 },
+      ]),
     );
     const route = (types?: readonly string[]): RouteInWords => {
       const to = pick(random, targets);
@@ -196,7 +199,7 @@ class Model {
 
   #changeMood(): void {
     const key = pick(this.#random, KEYS);
-    // C gives events up after two attempts: it fails often.
+    // C gives events up after an attempt or two: it fails often.
     const moods: readonly Mood[] =
       key === 'C' ? ['accepts', 'fails', 'fails'] : ['accepts', 'accepts', 'fails', 'hangs'];
     this.destinations.set(key, pick(this.#random, moods));
