@@ -21,6 +21,8 @@ const IDLE_MS = 1_000;
 /** Something was refused or failed a moment ago and is being settled: PostgreSQL counts from then. */
 const SOON_MS = 20;
 const ERROR_MS = 1_000;
+/** Answers wait for PostgreSQL: more of them would only pile up, and be delivered again after a stop. */
+const CONGESTED_MS = 10;
 
 export interface FeederOptions {
   readonly due: DueSource;
@@ -79,6 +81,10 @@ export class Feeder {
     const { router, signal, logger } = this.#options;
     const warn = createThrottle((fields, message) => logger.warn(fields, message));
     while (!signal.aborted && router.lanes.has(lane)) {
+      if (router.congested) {
+        await delay(CONGESTED_MS, signal);
+        continue;
+      }
       const room = lane.roomForDue;
       const worthEvents = lane.wantsProbe ? 1 : WORTH_EVENTS;
       if (room.events < worthEvents || room.bytes < WORTH_BYTES) {

@@ -96,6 +96,11 @@ export class Router extends Transform {
     return this.writableLength === 0 && this.#answers.empty && !unsettled;
   }
 
+  /** More is answered than PostgreSQL settles. */
+  get congested(): boolean {
+    return this.readableLength >= this.readableHighWaterMark;
+  }
+
   /** An event in flight at other destinations that is due at this one as well: to be offered with `offerDue`. */
   takeShared(id: string, destinationId: number, regime: Regime): BatchEvent | null {
     return this.#shared.take(id, destinationId, regime);

@@ -32,6 +32,37 @@ test('2,000 due events and new ones reach one destination side by side', async (
   expect(new Set(destinations.accepted).size).toBe(3_000);
 });
 
+test('while PostgreSQL settles nothing, what waits is not delivered on and on', async () => {
+  const queue = await createQueue();
+  const destinations = new Destinations();
+  const before = await startTenure(queue, { config: configOf({ routes: [{ to: 'A', enabled: false }] }) });
+  await insert(queue, range(1, 8_000));
+  await waitFor(async () => {
+    const [row] = await queue.database.query(
+      `SELECT sum(bit_count(ids))::int AS n FROM tailrace.ledger WHERE kind = 'w'`,
+    );
+    return row?.n === 8_000;
+  });
+  await before.stop();
+  // As `CREATE INDEX` does: it may be read, and nothing may be deleted.
+  const locker = await queue.database.client();
+  await locker.query('BEGIN; LOCK TABLE events IN SHARE MODE');
+  await startTenure(queue, { config: configOf({ routes: [{ to: 'A' }] }), destinations });
+  let accepted = -1;
+  await waitFor(
+    () => {
+      const stands = destinations.accepted.length > 0 && destinations.accepted.length === accepted;
+      accepted = destinations.accepted.length;
+      return stands;
+    },
+    { intervalMs: 1_000, timeoutMs: 30_000, what: 'the deliveries to stop' },
+  );
+  expect(accepted).toBeLessThan(4_000);
+  await locker.query('ROLLBACK');
+  await waitFor(async () => (await queue.database.query('SELECT FROM events')).length === 0, { timeoutMs: 30_000 });
+  expect(new Set(destinations.accepted).size).toBe(8_000);
+});
+
 test('a million-fold backlog of a dead destination does not keep a healthy one from its retries', async () => {
   const queue = await createQueue();
   const destinations = new Destinations();
