@@ -16,7 +16,7 @@ export interface Inheritance {
   readonly lost: boolean;
   /** A predecessor wrote to our very folder, and its journal is the one there. */
   readonly crashed: boolean;
-  /** The journal of every predecessor: then nobody settles events but those who wrote to it. null: there are several, or none. */
+  /** Our own journal, when every predecessor kept it: then nobody else has settled anything since one stopped in order. */
   readonly soleJournal: string | null;
   release(): Promise<void>;
 }
@@ -57,7 +57,7 @@ export async function inherit(
     lost,
     crashed: predecessors.some(({ journal }) => journal === own?.id),
     soleJournal:
-      new Set(predecessors.map(({ journal }) => journal)).size === 1 ? (predecessors[0]?.journal ?? null) : null,
+      predecessors.length > 0 && predecessors.every(({ journal }) => journal === own?.id) ? (own?.id ?? null) : null,
     async release() {
       for (const lock of locks) await lock.release();
     },

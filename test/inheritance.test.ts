@@ -62,6 +62,17 @@ test('our own journal is not inherited, and nothing is without a log file', asyn
   expect(await inheritOf([predecessor(OTHER_ID, '/somewhere')], null)).toMatchObject({ inherited: [], warnings: [] });
 });
 
+test('only where every predecessor kept our own journal is what they settled in our files', async () => {
+  const filename = join(await makeFolder(), 'events.jsonl');
+  const ours = predecessor(OWN_ID, stateDirectory(filename));
+  const other = predecessor(OTHER_ID, '/nowhere/.events.jsonl.tailrace', '2');
+  expect((await inheritOf([ours, ours], ownOf(filename))).soleJournal).toBe(OWN_ID);
+  expect((await inheritOf([ours, other], ownOf(filename))).soleJournal).toBeNull();
+  // A journal that is away now and comes back later: what was settled meanwhile was settled elsewhere.
+  expect((await inheritOf([other], ownOf(filename))).soleJournal).toBeNull();
+  expect((await inheritOf([], ownOf(filename))).soleJournal).toBeNull();
+});
+
 test('a process without a log file leaves nothing to inherit', async () => {
   const filename = join(await makeFolder(), 'events.jsonl');
   expect(await inheritOf([predecessor(OTHER_ID, '')], ownOf(filename))).toMatchObject({

@@ -36,7 +36,7 @@ export interface JournalOptions {
   readonly lost: boolean;
   /** A process before us crashed that kept its journal where ours is. */
   readonly crashed: boolean;
-  /** Id of the one journal that every process kept which wrote to the queue since one stopped in order; null: there is none. */
+  /** Id of our journal, when nobody who kept another one wrote to the queue since a process stopped in order; else null. */
   readonly soleJournal: string | null;
   /** Sees to it that lock and id are in the state directory still; called before the journal is looked for. */
   readonly keep: () => Promise<FolderState>;
@@ -160,10 +160,11 @@ async function openJournal(
     const open = loaded.intents.filter(({ settled }) => !settled);
     const unsettled = await stillOpen(open.flatMap(({ ids }) => ids));
     journal.keepOpen(open, unsettled);
-    const unfinished = open.filter(({ replaced }) => !replaced);
     const settledHere = soleJournal === place.id;
-    await bringIn(unfinished, { unsettled, settledHere }, place, journal, options);
+    await bringIn(open, { unsettled, settledHere }, place, journal, options);
     journal.recovered();
+    // Nobody will say of what was written again for them that it is settled.
+    if (settledHere) journal.settled(open.flatMap(({ ids }) => ids.filter((id) => !unsettled.has(id))));
     return journal;
   } catch (error) {
     await journal.close();

@@ -27,7 +27,7 @@ export const attemptsOf = ({ batchEvent, destinationId }: LaneEvent): number =>
 const QUEUE_EVENTS = 100;
 /** New events leave a quarter of the lane to due ones, or under steady traffic no retry would ever find room. */
 const SHARE_OF_FRESH = 3 / 4;
-/** Bytes that a lane holds, queued and under way; one larger event is taken when the lane is empty. */
+/** Bytes that a lane holds, queued and under way; of larger events it takes one at a time, and then nothing else. */
 const MAX_LANE_BYTES = 1024 * 1024;
 /** A batch waits no longer for more once the lane holds this much. */
 const FULL_BYTES = MAX_LANE_BYTES / 2;
@@ -74,6 +74,8 @@ export class LaneQueue {
   hasBytesFor({ batchEvent, due }: LaneEvent): boolean {
     const { bytes } = batchEvent.event;
     const most = MAX_LANE_BYTES * shareOf(due);
+    // Were it to wait until the lane is empty, steady traffic would keep it away for good.
+    if (bytes > most) return this.#bytes <= most;
     return this.#bytes === 0 || (this.#bytes + bytes <= most && bytes <= this.#budget.free);
   }
 

@@ -13,7 +13,7 @@ const ROLLED_BACK = 0.15;
 const COMMITTED_LATE = 0.15;
 const MOST_LATE_MS = 300;
 const RECONNECT_MS = 50;
-const INSERT_OUTCOME = 'INSERT INTO producer_outcomes VALUES ($1) ON CONFLICT DO NOTHING';
+const INSERT_OUTCOME = 'INSERT INTO producer_outcomes VALUES ($1, $2) ON CONFLICT DO NOTHING';
 
 export interface ProducerOptions {
   readonly url: string;
@@ -102,7 +102,7 @@ async function transaction(
   const transactionKey = nextUnique();
   await client.query('BEGIN');
   const ids = await insertRows(client, rows);
-  await client.query(INSERT_OUTCOME, [transactionKey]);
+  await client.query(INSERT_OUTCOME, [transactionKey, true]);
   if (fate < ROLLED_BACK) {
     await client.query('ROLLBACK');
     return;
@@ -127,8 +127,12 @@ async function wasCommitted(reconnect: () => Promise<pg.Client>, transactionKey:
   for (;;) {
     const client = await reconnect();
     try {
-      const { rowCount } = await client.query(INSERT_OUTCOME, [transactionKey]);
-      return rowCount === 0;
+      await client.query(INSERT_OUTCOME, [transactionKey, false]);
+      const { rows } = await client.query<{ committed: boolean }>(
+        'SELECT committed FROM producer_outcomes WHERE transaction_key = $1',
+        [transactionKey],
+      );
+      return rows[0]?.committed === true;
     } catch {
       await sleep(RECONNECT_MS);
     }
@@ -137,7 +141,9 @@ async function wasCommitted(reconnect: () => Promise<pg.Client>, transactionKey:
 
 async function createOutcomes(url: string): Promise<void> {
   const client = await connect(url);
-  await client.query('CREATE TABLE IF NOT EXISTS producer_outcomes (transaction_key text PRIMARY KEY)');
+  await client.query(
+    'CREATE TABLE IF NOT EXISTS producer_outcomes (transaction_key text PRIMARY KEY, committed boolean NOT NULL)',
+  );
   await client.end();
 }
 

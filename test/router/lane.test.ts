@@ -98,6 +98,17 @@ test('an event larger than the lane is taken when the lane is empty', async () =
   expect(lane.offer(laneEvent(2))).toBe(true);
 });
 
+test('an event larger than the lane does not wait until steady traffic leaves it empty, but of such it takes one', async () => {
+  const { lane, manual } = createLane();
+  lane.offer(laneEvent(1));
+  expect(lane.offer(laneEvent(2, false, 5_000_000))).toBe(true);
+  expect(lane.offer(laneEvent(3, true, 5_000_000))).toBe(false);
+  expect(lane.offer(laneEvent(4))).toBe(false);
+  await manual.answer();
+  await manual.answer();
+  expect(lane.offer(laneEvent(3, true, 5_000_000))).toBe(true);
+});
+
 test('all lanes together hold no more than their budget', async () => {
   const budget = createBudget(300_000);
   const one = createLane({ budget });

@@ -28,10 +28,13 @@ export class Journal implements IntentWriter, KnownLines {
   /** `damaged`: what stood in a part of it is not known. `unsure`: its last record is not whole. */
   readonly condition: 'whole' | 'unsure' | 'empty' | 'damaged';
   readonly #segments: Segments;
-  readonly #open = new OpenIntents((seq) => this.#settledSeqs.push(seq));
+  readonly #open = new OpenIntents((seq) => (this.#recovering ? this.#settledBefore : this.#settledSeqs).push(seq));
   #seq: number;
   #highestId = '';
   #settledSeqs: number[] = [];
+  /** Noted only when the recovery has ended: one that dies in the middle of it is begun again with all of them. */
+  #settledBefore: number[] = [];
+  #recovering = false;
   /** What is done with the segments is done one thing after the other. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -99,6 +102,7 @@ export class Journal implements IntentWriter, KnownLines {
 
   /** Of intents that were never noted as settled: those ids that are in the queue and unsettled keep their segments here. */
   keepOpen(intents: readonly LoadedIntent[], unsettled: Ids): void {
+    this.#recovering = true;
     for (const { seq, segment, ids, lastTimeUs, place, from, logged, read } of intents) {
       const open = ids.filter((id) => unsettled.has(id));
       const facts = this.#segments.factsOf(segment);
@@ -109,6 +113,9 @@ export class Journal implements IntentWriter, KnownLines {
   /** What was there at the opening has been brought in. */
   recovered(): void {
     for (const intent of this.#open.inOrder()) intent.logged = true;
+    this.#recovering = false;
+    this.#settledSeqs.push(...this.#settledBefore);
+    this.#settledBefore = [];
   }
 
   intend(intent: Intent): Promise<number> {

@@ -14,6 +14,8 @@ export interface LoadedIntent {
   /** Where the bytes from index `from` on were to go; those before are on disk in an earlier file. */
   place: LogPlace;
   from: number;
+  /** It has what was missing of an earlier intent, written by a recovery. */
+  readonly replaces: boolean;
   /** Settled in PostgreSQL. */
   settled: boolean;
   /** A later intent has what was missing of it. */
@@ -160,6 +162,7 @@ function take(intents: Map<number, LoadedIntent>, record: JournalRecord, source:
         lastTimeUs: meta.lastTimeUs,
         place: placeOf(meta),
         from: 0,
+        replaces: meta.replaces !== undefined,
         settled: false,
         replaced: false,
         logged: meta.logged === true,

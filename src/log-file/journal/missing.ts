@@ -30,6 +30,8 @@ export interface FindOptions {
   readonly unsettled: Ids;
   /** As in `RecoveryOptions`: lines of others are missed, too, where the file that was moved is there and ends before them. */
   readonly settledHere: boolean;
+  /** Intents whose missing lines stand in a later one: they tell where a moved file ends. */
+  readonly replaced: readonly LoadedIntent[];
   readonly log: Logger;
 }
 
@@ -39,12 +41,26 @@ export async function findMissing(away: readonly LoadedIntent[], options: FindOp
   const emptied: LoadedIntent[] = [];
   const scratch = createScratch();
   const missing: Missing[] = [];
-  const { unsettled, settledHere, log } = options;
-  const isOpen = ({ ids }: LoadedIntent): boolean => ids.some((id) => unsettled.has(id));
-  for (const intent of away.filter((each) => settledHere || isOpen(each))) {
+  const { unsettled, settledHere, replaced, log } = options;
+  /** A recovery that died while it wrote settled lines again goes on with them, wherever their file is. */
+  const wantedOf = ({ replaces }: LoadedIntent): Ids | null => (settledHere && replaces ? null : unsettled);
+  const isOpen = (intent: LoadedIntent): boolean =>
+    wantedOf(intent) === null || intent.ids.some((id) => unsettled.has(id));
+  /** Moved files that end among the bytes at an offset: what was to follow those is not there either. */
+  const cutOff = new Map<bigint, number>();
+  const isBehindCut = ({ place }: LoadedIntent): boolean => place.offset > (cutOff.get(place.inode) ?? place.offset);
+  const noteCut = ({ place }: LoadedIntent): void => {
+    cutOff.set(place.inode, Math.min(place.offset, cutOff.get(place.inode) ?? place.offset));
+  };
+  for (const intent of settledHere ? replaced : []) {
     const safe = await safeInMovedFile(intent, scratch, log);
+    if (typeof safe === 'number' && safe < Number.POSITIVE_INFINITY) noteCut(intent);
+  }
+  for (const intent of away.filter((each) => settledHere || isOpen(each))) {
+    const safe = isBehindCut(intent) ? intent.from : await safeInMovedFile(intent, scratch, log);
     if (typeof safe === 'number') {
       if (safe === Number.POSITIVE_INFINITY) continue;
+      if (settledHere) noteCut(intent);
       const lines = (await linesOf(intent, scratch, settledHere ? null : unsettled)).filter(({ end }) => end > safe);
       missing.push({ intent, lines: lines.map(({ at }) => at) });
       const lost = lines.filter(({ at }) => !unsettled.has(intent.ids[at] ?? ''));
@@ -52,13 +68,13 @@ export async function findMissing(away: readonly LoadedIntent[], options: FindOp
     } else if (isOpen(intent)) (safe === 'gone' ? lost : emptied).push(intent);
   }
   for (const [directory, some] of groupBy(lost, ({ place }) => dirname(place.path))) {
-    const { found, asked, some: rest } = await search(directory, some, options.unsettled);
+    const { found, asked, some: rest } = await search(directory, some, wantedOf);
     missing.push(...rest);
     alarm(some[0]?.place.path ?? directory, found, asked, options.log);
   }
   // Most likely nothing was ever written, which needs no alarm.
   for (const [directory, some] of groupBy(emptied, ({ place }) => dirname(place.path))) {
-    missing.push(...(await search(directory, some, options.unsettled)).some);
+    missing.push(...(await search(directory, some, wantedOf)).some);
   }
   return missing.sort((a, b) => a.intent.seq - b.intent.seq);
 }
@@ -105,13 +121,13 @@ async function safeInMovedFile(
 async function search(
   directory: string,
   intents: readonly LoadedIntent[],
-  unsettled: Ids,
+  wantedOf: (intent: LoadedIntent) => Ids | null,
 ): Promise<{ readonly asked: number; readonly found: number; readonly some: readonly Missing[] }> {
   const wanted = new LineSet(intents.reduce((sum, { ids }) => sum + ids.length, 0));
   const lines: number[][] = [];
   const scratch = createScratch();
   for (const intent of intents) {
-    const some = await linesOf(intent, scratch, unsettled);
+    const some = await linesOf(intent, scratch, wantedOf(intent));
     for (const { bytes } of some) wanted.add(bytes);
     lines.push(some.map(({ at }) => at));
   }

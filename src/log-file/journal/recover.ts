@@ -35,13 +35,15 @@ export interface RecoveryOptions {
   readonly log: Logger;
 }
 
-/** Brings the lines of intents into the log files. @throws errors of the file system; to be called again. */
-export async function recover(intents: readonly LoadedIntent[], options: RecoveryOptions): Promise<void> {
+/** Brings the lines of unsettled intents into the log files. @throws errors of the file system; to be called again. */
+export async function recover(unfinished: readonly LoadedIntent[], options: RecoveryOptions): Promise<void> {
+  const replaced = unfinished.filter((each) => each.replaced);
+  const intents = unfinished.filter((each) => !each.replaced);
   if (intents.length === 0) return;
   const away: LoadedIntent[] = [];
   for (const [path, some] of groupBy(intents, ({ place }) => place.path))
     away.push(...(await redoInPlace(path, some, options)));
-  const missing = await findMissing(away, options);
+  const missing = await findMissing(away, { ...options, replaced });
   const scratch = createScratch();
   for (const each of missing) await append(each, scratch, options);
   options.log.info(
@@ -97,8 +99,8 @@ async function redo(
   const { equal, size } = await compare(file, bytes, offset);
   if (equal < bytes.length && offset + equal < size) return false;
   if (equal === 0 && !intent.ids.some((id) => unsettled.has(id))) {
-    if (!settledHere || !wasCutOff(size, offset)) return true;
-    sayLostByDisk(log, path, intent.ids.length);
+    if (!settledHere || !(intent.replaces || wasCutOff(size, offset))) return true;
+    if (!intent.replaces) sayLostByDisk(log, path, intent.ids.length);
   }
   if (size === 0) {
     const lines = splitLines(bytes);

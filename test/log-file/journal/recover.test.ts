@@ -5,8 +5,9 @@ import { appendFile, readFile, rename, rm, stat, symlink, truncate, unlink, writ
 import { dirname, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import { logFileConfig, range, readIds } from '../stage.ts';
-import { crash, JOURNAL_ID, makeScene, recoverOnly, restart, type Scene } from './scene.ts';
+import { createFailingCalls, errno } from '../failing-calls.ts';
+import { endStage, logFileConfig, makeBatch, range, readIds, SILENT, startStage } from '../stage.ts';
+import { crash, JOURNAL_ID, journalOptions, makeScene, recoverOnly, restart, type Scene, shortEvent } from './scene.ts';
 
 const ONE = [1, 2, 3];
 const TWO = [4, 5, 6];
@@ -167,6 +168,34 @@ describe('a disk that has lost the end of the file, though PostgreSQL has settle
     expect(await readIds(`${scene.path}.1`)).toEqual(ONE.map(String));
     expect(await restart(scene, { queue: [], journal: alone })).toEqual({ alarms: [] });
     expect(await readIds(scene.path)).toEqual(TWO.map(String));
+  });
+
+  test.each([1, 2, 3])('has all of them written though the recovery fails at write %i of three', async (fails) => {
+    const THREE = [7, 8];
+    const scene = await crash([[0], ONE, TWO, THREE]);
+    await truncate(scene.path, lengthOf(scene, 0));
+    await rename(scene.path, `${scene.path}.1`);
+    const fs = createFailingCalls();
+    let writes = 0;
+    fs.before = (call) => {
+      if (call === 'write' && ++writes >= fails) throw errno('ENOSPC');
+    };
+    await expect(recoverOnly(scene, [], alone, fs)).rejects.toThrow('ENOSPC');
+    await recoverOnly(scene, [], alone);
+    expect(await readIds(scene.path)).toEqual([...ALL, ...THREE].map(String));
+    expect(await recoverOnly(scene, [], alone)).toEqual({ alarms: [] });
+    expect(await readIds(scene.path)).toEqual([...ALL, ...THREE].map(String));
+  });
+
+  test('has the journal forget them once they are written', async () => {
+    const scene = await crash([ONE, TWO]);
+    await truncate(scene.path, lengthOf(scene, 0));
+    await rename(scene.path, `${scene.path}.1`);
+    const running = startStage(scene.file, { log: SILENT, journal: journalOptions(scene, [], alone) });
+    await running.pass(makeBatch(scene.file, [shortEvent(9)]));
+    running.stage.settled(['9']);
+    expect(running.stage.unsettled()).toBe(0);
+    await endStage(running);
   });
 
   test.each([

@@ -13,6 +13,7 @@ import { FRESH } from '../../../src/flow/standing.ts';
 import { createLogger, type Logger } from '../../../src/lib/logger.ts';
 import { Appender } from '../../../src/log-file/appender.ts';
 import { createLineClock } from '../../../src/log-file/clock.ts';
+import type { LogFileSystem } from '../../../src/log-file/handle.ts';
 import { Journal } from '../../../src/log-file/journal/journal.ts';
 import { stateDirectory } from '../../../src/log-file/local-lock.ts';
 import type { Lines } from '../../../src/log-file/progress.ts';
@@ -154,6 +155,7 @@ export async function recoverOnly(
   scene: Scene,
   queue: readonly number[],
   more: Partial<JournalOptions> = {},
+  fs?: LogFileSystem,
 ): Promise<Restart> {
   const { alarms, log } = listen();
   const clock = createLineClock({ onStepBack: () => {} });
@@ -161,6 +163,7 @@ export async function recoverOnly(
     clock,
     log,
     journal: journalOptions(scene, queue, more),
+    fs,
     onStir: () => {},
   });
   await target.close();
