@@ -23,8 +23,15 @@ export interface NormalizeOptions {
 export type Normalized =
   /** `ofStudio`: it carries a Studio id, so that Studio's switch counts for the types that both make. */
   | { readonly ok: true; readonly row: Row; readonly ofStudio: boolean }
-  /** One line: `bounce_code: expected integer, got "x"`. */
-  | { readonly ok: false; readonly error: string };
+  /** One line: `bounce_code: expected integer, got "x"`; and the same, field by field. */
+  | { readonly ok: false; readonly error: string; readonly problems: readonly FieldProblem[] };
+
+/** What is wrong with one field, or, when `field` is null, with the event as a whole. */
+export interface FieldProblem {
+  readonly field: string | null;
+  /** `expected integer, got "x"`. */
+  readonly message: string;
+}
 
 /** Column → PostgreSQL's text for it; only columns that are not null. */
 export type Row = ReadonlyMap<string, string>;
@@ -67,20 +74,22 @@ export function createNormalizer(columns: readonly TableColumn[], options: Norma
 
     normalize(json) {
       const members = membersOf(json);
-      if (typeof members === 'string') return { ok: false, error: members };
+      if (typeof members === 'string') return notGood([{ field: null, message: members }]);
       const row = new Map<string, string>();
-      const errors: string[] = [];
+      const problems: FieldProblem[] = [];
       for (const [name, value] of members) {
         if (value === 'null') continue;
         try {
           readField(row, name, value);
         } catch (error) {
           if (!(error instanceof FieldError)) throw error;
-          errors.push(`${printable(name)}: ${error.message}`);
+          problems.push({ field: name, message: error.message });
         }
       }
-      if (!members.has('event_type') || members.get('event_type') === 'null') errors.unshift('event_type: missing');
-      if (errors.length > 0) return { ok: false, error: errors.join('; ') };
+      if (!members.has('event_type') || members.get('event_type') === 'null') {
+        problems.unshift({ field: 'event_type', message: 'missing' });
+      }
+      if (problems.length > 0) return notGood(problems);
 
       applyRules(row, options.bounceTextBytes);
       fill(row, 'event_time', () => String(Math.floor(Date.now() / 1000)));
@@ -94,6 +103,11 @@ export function createNormalizer(columns: readonly TableColumn[], options: Norma
       };
     },
   };
+}
+
+function notGood(problems: readonly FieldProblem[]): Normalized {
+  const lines = problems.map(({ field, message }) => (field === null ? message : `${printable(field)}: ${message}`));
+  return { ok: false, error: lines.join('; '), problems };
 }
 
 /** The event's fields as JSON text; of a field that stands twice the last one, as everywhere in JSON. A string says what is wrong. */
