@@ -55,7 +55,9 @@ function collect(request: IncomingMessage, { maxBytes, budget }: BodyOptions): P
       else if (!budget.take(chunk.length)) refuse(busy());
       else chunks.push(chunk);
     };
-    const gone = (): void => reject(new Refused(400, 'incomplete', 'The body broke off.'));
+    const gone = (): void => {
+      if (!request.readableEnded) reject(new Refused(400, 'incomplete', 'The body broke off.'));
+    };
     if (Number(request.headers['content-length'] ?? 0) > maxBytes) return refuse(tooLarge(maxBytes));
     request.on('data', take);
     request.once('end', () => resolve(chunks.length === 1 ? (chunks[0] ?? Buffer.alloc(0)) : Buffer.concat(chunks)));

@@ -1,7 +1,6 @@
 // One event as its producer wrote it, made into one row of the queue table: fields checked against the columns, texts
 // made storable, what is missing filled in (SPEC 7). A bad event is a value, not an exception.
 
-import { randomBytes } from 'node:crypto';
 import { didYouMean } from '../config/suggest.ts';
 import { findEventType } from '../event/catalog.ts';
 import { objectMembers } from '../event/json-text.ts';
@@ -9,6 +8,7 @@ import { jsonString } from '../event/json-value.ts';
 import { QUEUE_COLUMNS } from '../event/queue-columns.ts';
 import { isOfStudio } from '../event/recording-switches.ts';
 import { messageOf } from '../lib/errors.ts';
+import { createRandomHex } from '../lib/random-hex.ts';
 import { bounceText } from './bounce-text.ts';
 import { createFieldReader, FieldError, type FieldReader, quoted } from './field-value.ts';
 import type { TableColumn } from './queue-table.ts';
@@ -54,6 +54,7 @@ export function createNormalizer(columns: readonly TableColumn[], options: Norma
   );
   const names = columns.map(({ name }) => name);
   const missingColumns = new Set<string>();
+  const uniqueId = createRandomHex(32);
 
   const readField = (row: Map<string, string>, name: string, json: string): void => {
     if (name === 'id') throw new FieldError('is given by the queue table; leave it out');
@@ -93,7 +94,7 @@ export function createNormalizer(columns: readonly TableColumn[], options: Norma
 
       applyRules(row, options.bounceTextBytes);
       fill(row, 'event_time', () => String(Math.floor(Date.now() / 1000)));
-      fill(row, 'event_unique_id', () => randomBytes(32).toString('hex'));
+      fill(row, 'event_unique_id', uniqueId);
       fill(row, 'server_id', () => options.serverId);
       fill(row, 'destination_id', () => '1');
       return {
