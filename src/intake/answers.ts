@@ -64,7 +64,7 @@ export function receiptBody({ ids, suppressed, problems }: Receipt): string {
 /** 400: events that are not good, and none was recorded. */
 export function invalidEvents(problems: readonly EventProblem[], total: number): Refused {
   const bad = new Set(problems.map(({ index }) => index)).size;
-  const what = total === 1 ? 'The event is not good' : `${bad} of ${total} events are not good`;
+  const what = total === 1 ? 'The event is not good' : `${bad} of ${total} events ${bad === 1 ? 'is' : 'are'} not good`;
   return new Refused(400, 'invalid_events', `${what}; nothing was recorded.`, { more: listed(problems) });
 }
 

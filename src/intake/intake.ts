@@ -15,6 +15,7 @@ import type { ListenAddress } from './listen-address.ts';
 import type { Counts } from './outcome.ts';
 import { createServer } from './server.ts';
 import type { EventText } from './split-events.ts';
+import type { Store } from './store.ts';
 import type { GoodEvent } from './submission.ts';
 import { createTokenCheck, TOKEN_VARIABLE } from './tokens.ts';
 
@@ -101,12 +102,30 @@ export async function startIntake(options: IntakeOptions): Promise<Intake> {
 
 /** Checks the events of one request and has them stored. */
 async function record(
-  { store }: Database,
+  database: Database,
   commit: GroupCommit,
   texts: readonly EventText[],
   partial: boolean,
 ): Promise<Receipt> {
+  const { store } = database;
   if (store === null) throw unavailable(false);
+  let { events, problems } = checkEvents(store, texts);
+  if (problems.length > 0) {
+    // The table may have got a column since it was looked at.
+    const hasChanged = await store.refresh().catch((error: unknown) => {
+      database.giveUp(store, error);
+      throw unavailable(false);
+    });
+    if (hasChanged) ({ events, problems } = checkEvents(store, texts));
+  }
+  if (problems.length > 0 && (!partial || events.length === 0)) {
+    commit.reject(new Set(problems.map(({ index }) => index)).size);
+    throw invalidEvents(problems, texts.length);
+  }
+  return await commit.submit({ store, total: texts.length, events, problems, partial });
+}
+
+function checkEvents(store: Store, texts: readonly EventText[]): { events: GoodEvent[]; problems: EventProblem[] } {
   const events: GoodEvent[] = [];
   const problems: EventProblem[] = [];
   for (const [index, { text, line }] of texts.entries()) {
@@ -123,11 +142,7 @@ async function record(
     const { row, ofStudio } = result;
     events.push({ ...place, row: rowText(row), type: row.get('event_type') ?? '', ofStudio });
   }
-  if (problems.length > 0 && (!partial || events.length === 0)) {
-    commit.reject(new Set(problems.map(({ index }) => index)).size);
-    throw invalidEvents(problems, texts.length);
-  }
-  return await commit.submit({ store, total: texts.length, events, problems, partial });
+  return { events, problems };
 }
 
 /** @throws {Refused} 503. */

@@ -1,6 +1,6 @@
 // Begins to listen. A Unix socket that a killed process left behind is taken away first, one that answers is not.
 
-import { rm } from 'node:fs/promises';
+import { lstat, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { codeOf, EXIT, messageOf, TailraceError } from '../lib/errors.ts';
@@ -30,6 +30,8 @@ export async function listen(app: FastifyInstance, address: ListenAddress): Prom
 
 /** Only what refuses connections: another file, or the socket of a living process, makes `listen` fail. */
 async function removeDeadSocket(path: string): Promise<void> {
+  // A connection to any other file is refused as well.
+  if (!(await lstat(path).catch(() => null))?.isSocket()) return;
   const isDead = await new Promise<boolean>((resolve) => {
     const socket = connect(path);
     socket.once('connect', () => {

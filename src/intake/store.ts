@@ -36,8 +36,13 @@ export interface Store {
   readonly normalize: Normalizer['normalize'];
   /** null: everything is recorded, nothing is counted. */
   readonly switches: Pick<Switches, 'isOn' | 'count'> | null;
-  /** Looks at switches and columns unless that was done a moment ago. @throws what PostgreSQL says. */
-  refresh(): Promise<void>;
+  /**
+   * Looks at switches and columns unless that was done a moment ago.
+   *
+   * @returns whether the columns have changed, so that events may be good that were not.
+   * @throws what PostgreSQL says.
+   */
+  refresh(): Promise<boolean>;
   /** @param lane from 0 to `lanes` - 1; one call at a time on each. See `Insertion`. */
   insert: (lane: number, units: readonly Unit[]) => ReturnType<Insertion['insert']>;
   /** Adds the counts up to now. */
@@ -101,15 +106,17 @@ async function learn(
   const switches = all ? null : await openSwitches(desk, { directory, onProblem });
   if (switches) opened.push(switches);
 
-  const look = async (): Promise<void> => {
+  const look = async (): Promise<boolean> => {
+    const before = shape;
     if (performance.now() - shapeReadAt >= COLUMNS_MAX_AGE_MS) {
       shape = await readShape(desk, options, shape);
       shapeReadAt = performance.now();
     }
     await switches?.refresh();
+    return shape !== before;
   };
   /** Two rounds that begin at once look once. */
-  let looking: Promise<void> | null = null;
+  let looking: Promise<boolean> | null = null;
 
   return {
     lanes: lanes.length,
