@@ -5,7 +5,7 @@ import { delay } from '../lib/delay.ts';
 import { codeOf, messageOf, TailraceError } from '../lib/errors.ts';
 import { createThrottle, type Logger } from '../lib/logger.ts';
 import { createNudge } from '../lib/nudge.ts';
-import { openStore, type Store, type StoreOptions } from './store.ts';
+import { openStore, QUERY_TIMEOUT_MS, type Store, type StoreOptions } from './store.ts';
 
 export interface DatabaseOptions extends Omit<StoreOptions, 'onLost'> {
   readonly logger: Logger;
@@ -21,6 +21,8 @@ export interface Database {
 }
 
 const RETRY_MS = 250;
+/** At the end PostgreSQL may hang; whoever waits for it has been sent away by then. */
+const CLOSE_PATIENCE_MS = 1_000;
 /** Counts of what was recorded and suppressed are added so often. */
 const FLUSH_EVERY_MS = 1_000;
 
@@ -60,7 +62,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
       { error: messageOf(error), code: codeOf(error) },
       'cannot record in PostgreSQL; requests are answered with 503 until it works again',
     );
-    failed.close().catch(() => undefined);
+    failed.close(QUERY_TIMEOUT_MS).catch(() => undefined);
     nudge.nudge();
   };
 
@@ -107,8 +109,10 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
       await following;
       const last = store;
       store = null;
-      await last?.flush().catch(() => undefined);
-      await last?.close();
+      const patience = new AbortController();
+      await Promise.race([last?.flush().catch(() => undefined), delay(CLOSE_PATIENCE_MS, patience.signal)]);
+      patience.abort();
+      await last?.close(CLOSE_PATIENCE_MS);
     },
   };
 }

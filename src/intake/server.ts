@@ -2,7 +2,7 @@
 // that events go into `record` and come back committed.
 
 import type { Socket } from 'node:net';
-import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
+import { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { codeOf } from '../lib/errors.ts';
 import { type Receipt, Refused, receiptBody, refusalBody, unavailable } from './answers.ts';
 import type { InFlight } from './in-flight.ts';
@@ -81,6 +81,9 @@ export function createServer(options: ServerOptions): IntakeServer {
   app.setNotFoundHandler((request, reply) => refuse(reply, notFound(request)));
   app.setErrorHandler((error, _request, reply) => {
     if (error instanceof Refused) return refuse(reply, error);
+    const { statusCode = 500, message } = error as Partial<FastifyError>; // the framework's own: a Content-Type that is none
+    if (statusCode >= 400 && statusCode < 500)
+      return refuse(reply, new Refused(statusCode, 'bad_request', message ?? ''));
     options.onBug(error);
     return refuse(reply, new Refused(500, 'internal', 'The intake has a bug; its log says more.'));
   });

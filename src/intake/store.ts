@@ -1,6 +1,7 @@
 // One set of connections to PostgreSQL with what was learnt on them: the table's columns, the statement, the switches.
 // Lives until one of the connections breaks.
 
+import { delay } from '../lib/delay.ts';
 import { EXIT, TailraceError } from '../lib/errors.ts';
 import { openRecordingConnection, type RecordingConnection } from '../recording/connection.ts';
 import type { ControlDirectory } from '../recording/control-directory.ts';
@@ -9,9 +10,9 @@ import { readTableColumns, type TableColumn } from '../recording/queue-table.ts'
 import { openSwitches, type Switches } from '../recording/switches.ts';
 import { createInsertion, type Insertion, type Unit } from './insert-units.ts';
 
-/** The server ends a statement; the client gives the connection up a little later. */
+/** The server ends a statement after this time; the client gives the connection up a little later. */
 const STATEMENT_TIMEOUT_MS = 20_000;
-const QUERY_TIMEOUT_MS = 25_000;
+export const QUERY_TIMEOUT_MS = 25_000;
 /** A column that somebody adds to the table is known after so long. */
 const COLUMNS_MAX_AGE_MS = 10_000;
 /** Health checks ask PostgreSQL itself at most so often. */
@@ -49,7 +50,8 @@ export interface Store {
   flush(): Promise<void>;
   /** Asks PostgreSQL something. @throws when it does not answer. */
   probe(): Promise<void>;
-  close(): Promise<void>;
+  /** Waits so long for rounds under way, and closes. Default: not at all. */
+  close(patienceMs?: number): Promise<void>;
 }
 
 /** What follows from the columns. */
@@ -63,8 +65,13 @@ interface Shape {
 export async function openStore(options: StoreOptions): Promise<Store> {
   const opened: AsyncDisposable[] = [];
   let closed = false;
-  const close = async (): Promise<void> => {
+  const underWay = new Set<Promise<unknown>>();
+  const close = async (patienceMs = 0): Promise<void> => {
     closed = true;
+    // A round on a connection that is not the broken one still gets its answer.
+    const patience = new AbortController();
+    await Promise.race([Promise.allSettled(underWay), delay(patienceMs, patience.signal)]);
+    patience.abort();
     for (const each of opened.splice(0).reverse()) await each[Symbol.asyncDispose]();
   };
   const connect = async (): Promise<RecordingConnection> => {
@@ -83,11 +90,19 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     return connection;
   };
   try {
-    return await learn(await connect(), [await connect(), await connect()], options, opened, close);
+    return await learn(await connect(), [await connect(), await connect()], options, { opened, underWay, close });
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+interface StoreLife {
+  /** Closed with the store, the last one first. */
+  readonly opened: AsyncDisposable[];
+  /** Rounds that have no answer yet. */
+  readonly underWay: Set<Promise<unknown>>;
+  readonly close: Store['close'];
 }
 
 /** Looks at the table and the switches, and makes the store. */
@@ -95,8 +110,7 @@ async function learn(
   desk: RecordingConnection,
   lanes: readonly RecordingConnection[],
   options: StoreOptions,
-  opened: AsyncDisposable[],
-  close: () => Promise<void>,
+  { opened, underWay, close }: StoreLife,
 ): Promise<Store> {
   await requireRights(desk);
   let shape = await readShape(desk, options, null);
@@ -131,7 +145,9 @@ async function learn(
     async insert(lane, units) {
       const connection = lanes[lane];
       if (connection === undefined) throw new Error(`there is no lane ${lane}`);
-      return await shape.insertion.insert(connection, units);
+      const round = shape.insertion.insert(connection, units);
+      underWay.add(round);
+      return await round.finally(() => underWay.delete(round));
     },
     async flush() {
       await switches?.flush();

@@ -60,11 +60,26 @@ test('too large a body and too many events are 413, with and without a length', 
 
 test('a body that is not said to be JSON is 415, an empty or broken one 400', async () => {
   const { start } = await createScene();
-  const { send } = await start();
+  const intake = await start();
+  const { send } = intake;
   const as = (type: string) => ({ headers: { 'content-type': type } });
   expect(await send(GOOD, as('text/plain'))).toMatchObject({ status: 415, body: { error: 'unsupported_type' } });
+  for (const odd of [
+    'application',
+    '/',
+    '; charset=utf-8',
+    'application/json, text/plain',
+    'multipart/form-data; boundary=',
+  ]) {
+    expect([odd, (await send(GOOD, as(odd))).status]).toEqual([odd, 415]);
+  }
   expect(await send(GOOD, as('application/json; charset=latin1'))).toMatchObject({ status: 415 });
   expect(await send(GOOD, as('application/JSON; charset="UTF-8"'))).toMatchObject({ status: 202 });
+  const typeless = await raw(
+    intake,
+    `POST /events HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}`,
+  );
+  expect(typeless).toMatch(/^HTTP\/1.1 415 /);
   expect(await send(' \n')).toMatchObject({ status: 400, body: { error: 'empty' } });
   expect(await send('\n', as('application/x-ndjson'))).toMatchObject({ status: 400, body: { error: 'empty' } });
   for (const broken of [`[${GOOD}`, `[${GOOD}] ${GOOD}`, '["', '[']) {
