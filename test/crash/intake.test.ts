@@ -58,6 +58,7 @@ test('no acknowledged event is lost when PostgreSQL and the intake are killed un
     expect(lost, `TAILRACE_SEED=${SEED}\n${program.said.slice(-5_000)}`).toEqual([]);
     // Nothing is sent twice by these clients: what has the same key was recorded twice.
     expect(new Set(stored.values()).size).toBe(stored.size);
+    await program.says(/intake listening/);
     program.signal('SIGTERM');
     expect(await program.exit).toBe(0);
   } finally {
