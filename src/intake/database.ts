@@ -36,6 +36,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   const ending = new AbortController();
   const nudge = createNudge();
   const warn = createThrottle((fields, message) => logger.warn(fields, message));
+  const missing = new Set<string>();
   let store: Store | null = null;
 
   const open = async (): Promise<void> => {
@@ -66,6 +67,14 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     nudge.nudge();
   };
 
+  /** Once for each. */
+  const sayMissing = ({ missingColumns }: Store): void => {
+    const columns = [...missingColumns].filter((name) => !missing.has(name));
+    if (columns.length === 0) return;
+    for (const name of columns) missing.add(name);
+    logger.warn({ columns }, 'the queue table lacks columns that events have values for; these are not stored');
+  };
+
   const follow = async (): Promise<void> => {
     while (!ending.signal.aborted) {
       if (store === null) {
@@ -86,6 +95,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
         await nudge.wait(FLUSH_EVERY_MS, ending.signal);
         const current: Store | null = store;
         await current?.flush().catch((error: unknown) => giveUp(current, error));
+        if (current) sayMissing(current);
       }
     }
   };

@@ -22,8 +22,12 @@ export function unitsOf(submission: Submission, { settle, refuse }: Answer, coun
   const { store, total, events, partial } = submission;
   const ids: (string | null)[] = new Array(total).fill(null);
   const problems = [...submission.problems];
-  const suppressed = events.filter(({ type, ofStudio }) => store.switches?.isOn(type, ofStudio) === false);
-  const admitted = suppressed.length === 0 ? events : events.filter((event) => !suppressed.includes(event));
+  const admitted: GoodEvent[] = [];
+  const suppressed: GoodEvent[] = [];
+  for (const event of events) {
+    const isOn = store.switches?.isOn(event.type, event.ofStudio) ?? true;
+    (isOn ? admitted : suppressed).push(event);
+  }
   let open = 0;
 
   const finish = (): void => {

@@ -35,6 +35,8 @@ export interface Store {
   readonly lanes: number;
   /** Checks one event and completes it. */
   readonly normalize: Normalizer['normalize'];
+  /** Columns that events had values for and that the table lacks. */
+  readonly missingColumns: ReadonlySet<string>;
   /** null: everything is recorded, nothing is counted. */
   readonly switches: Pick<Switches, 'isOn' | 'count'> | null;
   /**
@@ -135,6 +137,9 @@ async function learn(
   return {
     lanes: lanes.length,
     normalize: (json) => shape.normalizer.normalize(json),
+    get missingColumns() {
+      return shape.normalizer.missingColumns;
+    },
     switches,
     refresh() {
       looking ??= look().finally(() => {

@@ -92,6 +92,7 @@ test('a table that changes while it runs is looked at anew', async () => {
   expect(await send(event)).toMatchObject({ status: 503, body: { recorded: false } });
   await waitFor(async () => (await send(event)).status === 202, { what: 'the new table to be known' });
   expect(program.stderr).toContain('PostgreSQL refused to record; the requests are answered with 503');
+  await program.waitForStderr('"columns":["bounce_type"],"msg":"the queue table lacks columns');
   await database.query('ALTER TABLE events ADD COLUMN campaign text');
   const added = '{"event_type":"scomp","campaign":"x"}';
   await waitFor(async () => (await send(added)).status === 202, { what: 'the new column', timeoutMs: 20_000 });
