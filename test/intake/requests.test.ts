@@ -1,8 +1,11 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { waitFor } from '../helpers/wait-for.ts';
 import { createScene } from './scene.ts';
+
+// Many processes, each of which takes its time to start on a busy machine.
+vi.setConfig({ testTimeout: 180_000 });
 
 const GOOD = '{"event_type":"scomp","email":"a@example.com"}';
 const BAD = '{"event_type":"scomp","bounce_code":"x"}';

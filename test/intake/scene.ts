@@ -85,7 +85,7 @@ export async function createScene(settings?: Readonly<Record<string, string>>): 
 
 /** Waits until a program that was started as an intake listens. */
 export async function listening(program: RunningCli): Promise<StartedIntake> {
-  await program.waitForStderr('intake listening', 30_000);
+  await program.waitForStderr('intake listening', 60_000);
   const address = String(program.stderrLines.map(addressOf).find(Boolean));
   return { program, address, send: (body, options) => send(address, body, options) };
 }
