@@ -18,6 +18,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   pause: async () => (await import('./cli/pause.ts')).pause,
   resume: async () => (await import('./cli/pause.ts')).resume,
   record: async () => (await import('./cli/record.ts')).record,
+  intake: async () => (await import('./cli/intake.ts')).intake,
   recording: async () => (await import('./cli/recording.ts')).recording,
   journal: async () => (await import('./cli/journal.ts')).journal,
   demo: async () => (await import('./cli/demo.ts')).demo,

@@ -9,9 +9,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadConfig } from '../src/config/load.ts';
 import { codeOf } from '../src/lib/errors.ts';
 import { recordEvents } from '../src/recording/record-events.ts';
-import { runCli, TAILRACE } from './helpers/cli.ts';
+import { runCli, spawnCli, TAILRACE } from './helpers/cli.ts';
 import { createTestDatabase, type TestDatabase } from './helpers/postgres.ts';
 import { requireTool } from './helpers/require-tool.ts';
+import { listening } from './intake/scene.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const FIXTURE = join(ROOT, 'fixtures/events.jsonl');
@@ -23,7 +24,8 @@ const OPERATIONS = await read('docs/operations.md');
 const STATE = await read('docs/state.md');
 const CONFIGURATION = await read('docs/configuration.md');
 const RECORDING = await read('docs/recording.md');
-const ALL = [README, OPERATIONS, STATE, CONFIGURATION, RECORDING].join('\n');
+const INTAKE = await read('docs/intake.md');
+const ALL = [README, OPERATIONS, STATE, CONFIGURATION, RECORDING, INTAKE].join('\n');
 
 /** The text of the fenced blocks in a language. */
 function blocksOf(page: string, language: string): string[] {
@@ -86,6 +88,7 @@ test('every link leads to a file, and to a heading in it', async () => {
     'docs/state.md': STATE,
     'docs/sql-destinations.md': await read('docs/sql-destinations.md'),
     'docs/recording.md': RECORDING,
+    'docs/intake.md': INTAKE,
   };
   for (const [page, text] of Object.entries(pages)) {
     for (const [, target = ''] of text.matchAll(LINKED)) {
@@ -266,8 +269,14 @@ describe('the least rights', () => {
         const recorded = await tailrace(['record', 'one.jsonl'], urlOf('tailrace_record'), env);
         expect(recorded).toMatchObject({ code: 0, stdout: 'recorded 1, rejected 0, switched off 1\n' });
       }
+      const env = { TAILRACE_DATABASE_URL: urlOf('tailrace_record') };
+      await using program = spawnCli(['intake', '--listen', '127.0.0.1:0'], { cwd: folder, env });
+      const answer = await (await listening(program)).send(JSON.stringify([event, { event_type: 'engine_open' }]));
+      expect(answer).toMatchObject({ status: 202, body: { recorded: 1, suppressed: [1] } });
+      program.signal('SIGTERM');
+      expect(await program.exit).toBe(0);
       const status = await tailrace(['recording', 'list', '--json'], urlOf('tailrace_status'));
-      expect(JSON.parse(status.stdout).switches[3]).toMatchObject({ type: 'scomp', on: true, recorded: 5 });
+      expect(JSON.parse(status.stdout).switches[3]).toMatchObject({ type: 'scomp', on: true, recorded: 6 });
     } finally {
       await own[Symbol.asyncDispose]();
       for (const role of ['operate', 'run', 'record', 'status'])

@@ -102,7 +102,12 @@ async function checkReadable(files: readonly string[]): Promise<void> {
   }
 }
 
-async function recordingOptions(option: string | undefined, context: CommandContext): Promise<NormalizeOptions> {
+/**
+ * What recording takes from the configuration; defaults when there is none.
+ *
+ * @throws {TailraceError} `CONFIG_INVALID` when one was named that is not good.
+ */
+export async function recordingOptions(option: string | undefined, context: CommandContext): Promise<NormalizeOptions> {
   const found = findConfigFile({ option, env: context.env });
   const fallback = { serverId: hostname(), bounceTextBytes: DEFAULT_BOUNCE_TEXT_BYTES };
   if (!found) return fallback;

@@ -8,6 +8,7 @@ const BACKSLASH = 0x5c;
 const CLOSE_BRACKET = 0x5d;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
+const ONLY_BLANKS = /^[ \t\n\r]*$/;
 
 /** Whether a text is a JSON object (not an array, not a scalar). */
 export function isJsonObject(text: string): boolean {
@@ -51,10 +52,35 @@ export function objectMembers(json: string): [key: string, value: string][] {
   return members;
 }
 
-/** Index behind the string that opens at `open`. */
+/**
+ * The elements of a JSON array in order, each as it is written. The text need not be valid
+ * JSON: it is when it is an array by this function and every element is valid on its own.
+ *
+ * @param most looks no further than one element beyond that.
+ * @returns null: no array.
+ */
+export function arrayElements(json: string, most: number): string[] | null {
+  if (!/^[ \t\n\r]*\[/.test(json)) return null;
+  const elements: string[] = [];
+  let start = json.indexOf('[') + 1;
+  for (;;) {
+    const end = endOfValue(json, start);
+    const element = json.slice(start, end);
+    const closes = json.charCodeAt(end) === CLOSE_BRACKET;
+    if (!closes && json.charCodeAt(end) !== COMMA) return null;
+    const isEmpty = closes && elements.length === 0 && ONLY_BLANKS.test(element);
+    if (!isEmpty) elements.push(element);
+    if (elements.length > most) return elements;
+    if (closes) return ONLY_BLANKS.test(json.slice(end + 1)) ? elements : null;
+    start = end + 1;
+  }
+}
+
+/** Index behind the string that opens at `open`; the end of the text when it never closes. */
 function endOfString(json: string, open: number): number {
   for (let at = open + 1; ; at += 1) {
     at = json.indexOf('"', at);
+    if (at < 0) return json.length;
     let backslashes = 0;
     while (json.charCodeAt(at - 1 - backslashes) === BACKSLASH) backslashes += 1;
     if (backslashes % 2 === 0) return at + 1;

@@ -9,7 +9,17 @@ const CONNECT_TIMEOUT_MS = 10_000;
 /** SQLSTATE classes: connection, insufficient resources, operator intervention, system error. */
 const SERVER_TROUBLE = /^(?:08|53|57|58)/;
 
-export interface RecordingConnection extends QueryClient, AsyncDisposable {}
+export interface RecordingConnection extends QueryClient, AsyncDisposable {
+  /** @param name prepares the statement under it on this connection; the same name always means the same SQL. */
+  query(sql: string, params?: unknown[], name?: string): Promise<{ rows: unknown[] }>;
+}
+
+export interface ConnectionOptions {
+  /** How long an answer may take; then the query fails as it does when the server is gone. Default: for ever. */
+  readonly queryTimeoutMs?: number;
+  /** Called when the connection breaks, whether a query is under way or not. */
+  readonly onLost?: () => void;
+}
 
 /**
  * Connects to the database of the queue table.
@@ -22,6 +32,7 @@ export interface RecordingConnection extends QueryClient, AsyncDisposable {}
 export async function openRecordingConnection(
   database: string | undefined,
   applicationName = 'tailrace record',
+  { queryTimeoutMs, onLost }: ConnectionOptions = {},
 ): Promise<RecordingConnection> {
   let client: pg.Client;
   try {
@@ -31,16 +42,21 @@ export async function openRecordingConnection(
       application_name: applicationName,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       keepAlive: true,
+      ...(queryTimeoutMs === undefined ? {} : { query_timeout: queryTimeoutMs }),
     });
-    client.on('error', () => {}); // the query under way, or the next one, fails with it
+    client.on('error', () => onLost?.()); // the query under way, or the next one, fails with it
     await client.connect();
   } catch (cause) {
     throw unavailable(cause);
   }
   return {
-    async query(sql, params) {
+    async query(sql, params, name) {
       try {
-        return await client.query<Record<string, unknown>>(sql, params);
+        return await client.query<Record<string, unknown>>({
+          text: sql,
+          ...(params && { values: params }),
+          ...(name && { name }),
+        });
       } catch (cause) {
         const isAnswer = cause instanceof pg.DatabaseError && !SERVER_TROUBLE.test(cause.code ?? '');
         throw isAnswer ? cause : unavailable(cause);

@@ -1,7 +1,6 @@
 // One event as its producer wrote it, made into one row of the queue table: fields checked against the columns, texts
 // made storable, what is missing filled in (SPEC 7). A bad event is a value, not an exception.
 
-import { randomBytes } from 'node:crypto';
 import { didYouMean } from '../config/suggest.ts';
 import { findEventType } from '../event/catalog.ts';
 import { objectMembers } from '../event/json-text.ts';
@@ -9,6 +8,7 @@ import { jsonString } from '../event/json-value.ts';
 import { QUEUE_COLUMNS } from '../event/queue-columns.ts';
 import { isOfStudio } from '../event/recording-switches.ts';
 import { messageOf } from '../lib/errors.ts';
+import { createRandomHex } from '../lib/random-hex.ts';
 import { bounceText } from './bounce-text.ts';
 import { createFieldReader, FieldError, type FieldReader, quoted } from './field-value.ts';
 import type { TableColumn } from './queue-table.ts';
@@ -23,8 +23,15 @@ export interface NormalizeOptions {
 export type Normalized =
   /** `ofStudio`: it carries a Studio id, so that Studio's switch counts for the types that both make. */
   | { readonly ok: true; readonly row: Row; readonly ofStudio: boolean }
-  /** One line: `bounce_code: expected integer, got "x"`. */
-  | { readonly ok: false; readonly error: string };
+  /** One line: `bounce_code: expected integer, got "x"`; and the same, field by field. */
+  | { readonly ok: false; readonly error: string; readonly problems: readonly FieldProblem[] };
+
+/** What is wrong with one field, or, when `field` is null, with the event as a whole. */
+export interface FieldProblem {
+  readonly field: string | null;
+  /** `expected integer, got "x"`. */
+  readonly message: string;
+}
 
 /** Column → PostgreSQL's text for it; only columns that are not null. */
 export type Row = ReadonlyMap<string, string>;
@@ -47,6 +54,7 @@ export function createNormalizer(columns: readonly TableColumn[], options: Norma
   );
   const names = columns.map(({ name }) => name);
   const missingColumns = new Set<string>();
+  const uniqueId = createRandomHex(32);
 
   const readField = (row: Map<string, string>, name: string, json: string): void => {
     if (name === 'id') throw new FieldError('is given by the queue table; leave it out');
@@ -67,24 +75,26 @@ export function createNormalizer(columns: readonly TableColumn[], options: Norma
 
     normalize(json) {
       const members = membersOf(json);
-      if (typeof members === 'string') return { ok: false, error: members };
+      if (typeof members === 'string') return notGood([{ field: null, message: members }]);
       const row = new Map<string, string>();
-      const errors: string[] = [];
+      const problems: FieldProblem[] = [];
       for (const [name, value] of members) {
         if (value === 'null') continue;
         try {
           readField(row, name, value);
         } catch (error) {
           if (!(error instanceof FieldError)) throw error;
-          errors.push(`${printable(name)}: ${error.message}`);
+          problems.push({ field: name, message: error.message });
         }
       }
-      if (!members.has('event_type') || members.get('event_type') === 'null') errors.unshift('event_type: missing');
-      if (errors.length > 0) return { ok: false, error: errors.join('; ') };
+      if (!members.has('event_type') || members.get('event_type') === 'null') {
+        problems.unshift({ field: 'event_type', message: 'missing' });
+      }
+      if (problems.length > 0) return notGood(problems);
 
       applyRules(row, options.bounceTextBytes);
       fill(row, 'event_time', () => String(Math.floor(Date.now() / 1000)));
-      fill(row, 'event_unique_id', () => randomBytes(32).toString('hex'));
+      fill(row, 'event_unique_id', uniqueId);
       fill(row, 'server_id', () => options.serverId);
       fill(row, 'destination_id', () => '1');
       return {
@@ -94,6 +104,11 @@ export function createNormalizer(columns: readonly TableColumn[], options: Norma
       };
     },
   };
+}
+
+function notGood(problems: readonly FieldProblem[]): Normalized {
+  const lines = problems.map(({ field, message }) => (field === null ? message : `${printable(field)}: ${message}`));
+  return { ok: false, error: lines.join('; '), problems };
 }
 
 /** The event's fields as JSON text; of a field that stands twice the last one, as everywhere in JSON. A string says what is wrong. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { objectMembers, oneLineJson } from '../../src/event/json-text.ts';
+import { arrayElements, objectMembers, oneLineJson } from '../../src/event/json-text.ts';
 import { jsonString, jsonValue } from '../../src/event/json-value.ts';
 
 const anyText = fc.oneof(
@@ -108,4 +108,53 @@ test('an object of many megabytes in one string does not exhaust the stack', () 
   const text = '\\"'.repeat(4_000_000);
   expect(objectMembers(`{"a":"${text}"}`)[0]?.[1]).toHaveLength(text.length + 2);
   expect(jsonValue(`{"a":\n"${text}"}`, 'text', true)).toHaveLength(text.length + 8);
+});
+
+test('the elements of any array are taken apart as they are written', () => {
+  fc.assert(
+    fc.property(fc.array(fc.json()), fc.constantFrom('', ' ', '\n\t'), (elements, blank) => {
+      const json = `${blank}[${blank}${elements.join(`${blank},${blank}`)}${blank}]${blank}`;
+      const found = arrayElements(json, 1_000);
+      expect(found?.map((each) => JSON.parse(each))).toEqual(JSON.parse(json));
+    }),
+  );
+});
+
+test('a text is a JSON array exactly when it has elements and each of them is JSON', () => {
+  const piece = fc.constantFrom(
+    '[',
+    ']',
+    '{',
+    '}',
+    ',',
+    ':',
+    '"',
+    '\\',
+    '"a"',
+    '1',
+    ' ',
+    'null',
+    '{"a":[1]}',
+    '\u00a0',
+  );
+  const isJson = (text: string): boolean => {
+    try {
+      JSON.parse(text);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 12 }), (pieces) => {
+      const text = `[${pieces.join('')}`;
+      const found = arrayElements(text, 1_000);
+      expect(found?.every(isJson) ?? false).toBe(isJson(text));
+    }),
+    { numRuns: 5_000 },
+  );
+});
+
+test('no more elements are looked for than are wanted', () => {
+  expect(arrayElements(`[${'1,'.repeat(1_000_000)}`, 2)).toEqual(['1', '1', '1']);
 });

@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RECORDING_SWITCHES } from '../../src/event/recording-switches.ts';
 import { InvalidEventsError, recordEvents } from '../../src/recording/record-events.ts';
-import { runCli } from '../helpers/cli.ts';
+import { type RunningCli, runCli, spawnCli } from '../helpers/cli.ts';
 import { createTestDatabase, type TestDatabase } from '../helpers/postgres.ts';
+import { listening, type StartedIntake } from '../intake/scene.ts';
 import { CASES, type Case, ENGINE_OFF, STUDIO_ON } from './cases.ts';
 
 /** A row id is a recorded event, null a suppressed one, a text why it was rejected. */
@@ -150,5 +151,50 @@ describe('recordEvents', () => {
       (error: Error) => (error instanceof InvalidEventsError ? (error.problems[0]?.error ?? '') : error.message),
     );
     await check(database, each.js && each.sqlError ? { ...each, error: outcome as string } : each, at, outcome, false);
+  });
+});
+
+describe('tailrace intake', () => {
+  let database: TestDatabase;
+  let program: RunningCli;
+  let intake: StartedIntake;
+  beforeAll(async () => {
+    database = await createSwitched();
+    program = spawnCli(['intake', '--listen', '127.0.0.1:0', '--config', config], {
+      env: { TAILRACE_DATABASE_URL: database.url },
+    });
+    intake = await listening(program);
+  });
+  afterAll(async () => {
+    await program[Symbol.asyncDispose]();
+    await database[Symbol.asyncDispose]();
+  });
+
+  /** What the intake answers for one event, in any of the forms that it takes. */
+  const outcomeOf = ({ status, body }: Awaited<ReturnType<StartedIntake['send']>>): Outcome => {
+    const [id] = body.ids ?? [];
+    if (status === 202) return typeof id === 'string' ? { id } : null;
+    const lines = body.problems?.map(({ field, message }) => {
+      const name = field !== null && /^\w+$/.test(field) ? field : JSON.stringify(field);
+      return field === null ? message : `${name}: ${message}`;
+    });
+    return lines?.join('; ') ?? String(body.message);
+  };
+
+  test.each(CASES.map((each, at) => [each.title, at] as const))('%s', async (_, at) => {
+    const each = CASES[at] as Case;
+    const event = numbered(each.event, at);
+    const headers = { 'content-type': 'application/x-ndjson' };
+    const ways = [
+      // By itself an array is no event but a list of them.
+      ...(event.startsWith('[') ? [] : [() => intake.send(event)]),
+      () => intake.send(`[${event}]`),
+      () => intake.send(`${event}\n`, { headers }),
+      () => intake.send(`[${event}]`, { path: '/events?partial=1' }),
+    ];
+    for (const way of ways) {
+      await check(database, each, at, outcomeOf(await way()), false);
+      await database.query('DELETE FROM events WHERE true_event_id = $1', [at]);
+    }
   });
 });

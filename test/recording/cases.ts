@@ -1,5 +1,5 @@
-// What recording does to an event, as one table. The recorder behind `tailrace record`, the SQL functions and the
-// library are three programs; alike.test.ts runs every case through each of them.
+// What recording does to an event, as one table. The recorder behind `tailrace record`, the SQL functions, the
+// library and the HTTP intake are programs of their own; alike.test.ts runs every case through each of them.
 
 /** Engine types that are off while the cases run; all others are on. */
 export const ENGINE_OFF = ['engine_open', 'scomp_lite'];

@@ -1,0 +1,44 @@
+// Begins to listen. A Unix socket that a killed process left behind is taken away first, one that answers is not.
+
+import { lstat, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
+import type { FastifyInstance } from 'fastify';
+import { codeOf, EXIT, messageOf, TailraceError } from '../lib/errors.ts';
+import { type ListenAddress, printAddress } from './listen-address.ts';
+
+/**
+ * Listens on an address.
+ *
+ * @returns the address, with the port that was chosen when it was 0.
+ * @throws {TailraceError} `LISTEN_FAILED`.
+ */
+export async function listen(app: FastifyInstance, address: ListenAddress): Promise<ListenAddress> {
+  try {
+    if (address.kind === 'unix') {
+      await removeDeadSocket(address.path);
+      await app.listen({ path: address.path });
+      return address;
+    }
+    await app.listen({ host: address.host, port: address.port });
+    const bound = app.server.address();
+    return typeof bound === 'object' && bound !== null ? { ...address, port: bound.port } : address;
+  } catch (cause) {
+    const message = `cannot listen on ${printAddress(address)}: ${messageOf(cause)}`;
+    throw new TailraceError('LISTEN_FAILED', message, { exitCode: EXIT.unavailable, cause });
+  }
+}
+
+/** Only what refuses connections: another file, or the socket of a living process, makes `listen` fail. */
+async function removeDeadSocket(path: string): Promise<void> {
+  // A connection to any other file is refused as well.
+  if (!(await lstat(path).catch(() => null))?.isSocket()) return;
+  const isDead = await new Promise<boolean>((resolve) => {
+    const socket = connect(path);
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(false);
+    });
+    socket.once('error', (error) => resolve(codeOf(error) === 'ECONNREFUSED'));
+  });
+  if (isDead) await rm(path, { force: true });
+}
