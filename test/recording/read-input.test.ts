@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type InputRecord, MAX_EVENT_BYTES } from '../../src/recording/input-record.ts';
+import { type InputRecord, type InputRecords, MAX_EVENT_BYTES } from '../../src/recording/input-record.ts';
 import { type InputFormat, readInput } from '../../src/recording/read-input.ts';
 
 async function read(input: string | Iterable<Buffer>, format: InputFormat = 'auto'): Promise<InputRecord[]> {
@@ -9,9 +9,9 @@ async function read(input: string | Iterable<Buffer>, format: InputFormat = 'aut
   return all(readInput(Readable.from(chunks), format));
 }
 
-async function all(records: AsyncIterable<InputRecord>): Promise<InputRecord[]> {
+async function all(input: InputRecords): Promise<InputRecord[]> {
   const list: InputRecord[] = [];
-  for await (const record of records) list.push(record);
+  for await (const records of input) list.push(...records);
   return list;
 }
 
@@ -27,7 +27,7 @@ function* pieces(bytes: Buffer, sizes: readonly number[]): Generator<Buffer> {
 test('each line is a record with its number; blank lines count but are no records', async () => {
   expect(await read('{"a":1}\r\n\n  \n{"b":2}')).toEqual([
     { line: 1, text: '{"a":1}\r' },
-    { line: 4, text: '{"b":2}' },
+    { line: 4, text: '{"b":2}', isLast: true },
   ]);
 });
 
@@ -100,7 +100,7 @@ test('an array that ends too early gives what came before and one problem', asyn
   const records = await read('[{"a":1},\n{"b":2');
   expect(records).toEqual([
     { line: 1, text: '{"a":1}' },
-    { line: 2, text: '', problem: 'not a JSON array from here on, the rest is not read: the input breaks off' },
+    { line: 2, text: '', problem: 'not a JSON array from here on, the rest is not read: the input breaks off', isLast: true },
   ]);
 });
 

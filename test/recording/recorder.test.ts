@@ -2,9 +2,8 @@ import { PassThrough } from 'node:stream';
 import { expect, test } from 'vitest';
 import { EVENT_TYPES } from '../../src/event/catalog.ts';
 import { QUEUE_COLUMNS } from '../../src/event/queue-columns.ts';
-import { openRecordingConnection } from '../../src/recording/connection.ts';
+import { type CopyClient, openRecordingConnection } from '../../src/recording/connection.ts';
 import type { InputRecord } from '../../src/recording/input-record.ts';
-import type { QueryClient } from '../../src/recording/queue-table.ts';
 import { readInput } from '../../src/recording/read-input.ts';
 import { createRecorder, type RecorderOptions } from '../../src/recording/recorder.ts';
 import { createTestDatabase, type TestDatabase } from '../helpers/postgres.ts';
@@ -24,7 +23,7 @@ async function createQueue(columns = QUEUE_COLUMNS): Promise<TestDatabase> {
 }
 
 /** Records lines and gives the counts with the rejected events as `line: error`. */
-async function recordLines(client: QueryClient, lines: readonly string[], options: Partial<RecorderOptions> = {}) {
+async function recordLines(client: CopyClient, lines: readonly string[], options: Partial<RecorderOptions> = {}) {
   const rejections: string[] = [];
   const onRejected = async ({ line }: InputRecord, error: string) => void rejections.push(`${line}: ${error}`);
   const recorder = await createRecorder(client, { ...OPTIONS, onRejected, ...options });
@@ -128,8 +127,8 @@ test('an event from a pipe is stored although the pipe stays open', async () => 
 test('what came before the input fails is stored', async () => {
   await using database = await createQueue();
   await using connection = await openRecordingConnection(database.url);
-  async function* input(): AsyncGenerator<InputRecord> {
-    yield { line: 1, text: '{"event_type":"scomp"}' };
+  async function* input(): AsyncGenerator<InputRecord[]> {
+    yield [{ line: 1, text: '{"event_type":"scomp"}' }];
     throw new Error('the disk is gone');
   }
   const recorder = await createRecorder(connection, { ...OPTIONS, onRejected: async () => {} });
