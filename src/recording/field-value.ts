@@ -85,7 +85,11 @@ function readText(json: string, maxLength: number): string {
 }
 
 function textOf(json: string): string {
-  if (json.startsWith('"')) return storableText(plain(json));
+  if (json.startsWith('"')) {
+    const text = plain(json);
+    // Without a backslash no U+0000 can be in it.
+    return text.length === json.length - 2 && text.isWellFormed() ? text : storableText(text);
+  }
   if (json.startsWith('{')) return oneLineJson(json);
   if (/^[-\d]/.test(json)) return json;
   throw expected('text', json);

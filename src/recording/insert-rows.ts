@@ -13,31 +13,66 @@ export interface Refusal {
   readonly error: string;
 }
 
-/** Writes rows into `events`, all of them or none. @throws what PostgreSQL says. */
-export type RowWriter<Client> = (client: Client, rows: readonly Row[]) => Promise<void>;
+/** A row as it is sent: made at once, since thousands of rows waiting as maps are what a garbage collector suffers from. */
+export interface EncodedRow {
+  /** Names of the columns that are sent. */
+  readonly columns: readonly string[];
+}
 
-/** One statement, hence one transaction where none is open. */
-export const insertAtOnce: RowWriter<QueryClient> = async (client, rows) => {
-  await client.query(...insertStatement(rows));
+/** A way of getting rows into `events`. */
+export interface RowWriter<Client, Encoded extends EncodedRow> {
+  encode(row: Row): Encoded;
+  /** Sends rows, all of them or none. @throws what PostgreSQL says. */
+  write(client: Client, rows: readonly Encoded[]): Promise<void>;
+}
+
+interface InsertRow extends EncodedRow {
+  readonly json: string;
+}
+
+/**
+ * INSERT of all rows as one JSON parameter, which PostgreSQL takes apart by the table's own types. Only columns that
+ * some row has are named, so that the others get their default.
+ */
+export const INSERT_WRITER: RowWriter<QueryClient, InsertRow> = {
+  encode(row) {
+    // Every value is a string: PostgreSQL reads it as the text of the column's type, so that no digit is lost.
+    const members = Array.from(row, ([name, text]) => `${jsonString(name)}:${jsonString(text)}`);
+    return { json: `{${members.join(',')}}`, columns: [...row.keys()] };
+  },
+  async write(client, rows) {
+    const names = [...new Set(rows.flatMap(({ columns }) => columns))].map(quoteIdentifier).join(', ');
+    const sql = `INSERT INTO events (${names}) SELECT ${names} FROM json_populate_recordset(NULL::events, $1::json)`;
+    await client.query(sql, [`[${rows.map(({ json }) => json).join(',')}]`]);
+  },
 };
 
 /**
- * Inserts rows into `events`.
+ * Inserts rows into `events`; each attempt is a transaction where none is open.
  *
- * @param write how; each call of it is a transaction, unless the caller's one is open and `inTransaction` says so.
- * @returns the rows that PostgreSQL refused for their content; all others are stored.
- * @throws what `client` throws for any other reason.
+ * @returns the rows that PostgreSQL refused for their content; all others are committed.
+ * @throws what `client.query` throws for any other reason.
  */
-export async function insertRows<Client extends QueryClient>(
+export async function insertRows(client: QueryClient, rows: readonly Row[]): Promise<Refusal[]> {
+  return writeHalving(client, rows.map(INSERT_WRITER.encode), INSERT_WRITER, false);
+}
+
+/**
+ * Writes rows; where PostgreSQL refuses them, each half of them.
+ *
+ * @param inTransaction a transaction is open and must outlive the refusals.
+ * @returns the rows that PostgreSQL refused for their content.
+ */
+export async function writeHalving<Client extends QueryClient, Encoded extends EncodedRow>(
   client: Client,
-  rows: readonly Row[],
-  write: RowWriter<Client> = insertAtOnce,
-  inTransaction = false,
+  rows: readonly Encoded[],
+  writer: Pick<RowWriter<Client, Encoded>, 'write'>,
+  inTransaction: boolean,
 ): Promise<Refusal[]> {
   if (rows.length === 0) return [];
   try {
     if (inTransaction) await client.query('SAVEPOINT rows');
-    await write(client, rows);
+    await writer.write(client, rows);
     if (inTransaction) await client.query('RELEASE rows');
     return [];
   } catch (error) {
@@ -46,32 +81,9 @@ export async function insertRows<Client extends QueryClient>(
     if (rows.length === 1) return [{ at: 0, error: messageOf(error) }];
   }
   const half = Math.ceil(rows.length / 2);
-  const first = await insertRows(client, rows.slice(0, half), write, inTransaction);
-  const second = await insertRows(client, rows.slice(half), write, inTransaction);
+  const first = await writeHalving(client, rows.slice(0, half), writer, inTransaction);
+  const second = await writeHalving(client, rows.slice(half), writer, inTransaction);
   return [...first, ...second.map(({ at, error }) => ({ at: at + half, error }))];
-}
-
-/**
- * All rows as one JSON parameter, which PostgreSQL takes apart by the table's own types. Only columns that some row has
- * are named, so that the others get their default.
- */
-function insertStatement(rows: readonly Row[]): [sql: string, params: [string]] {
-  const names = columnsOf(rows).map(quoteIdentifier).join(', ');
-  const sql = `INSERT INTO events (${names}) SELECT ${names} FROM json_populate_recordset(NULL::events, $1::json)`;
-  return [sql, [`[${rows.map(jsonOfRow).join(',')}]`]];
-}
-
-/** Every value is a string: PostgreSQL reads it as the text of the column's type, so that no digit is lost. */
-function jsonOfRow(row: Row): string {
-  const members = Array.from(row, ([name, text]) => `${jsonString(name)}:${jsonString(text)}`);
-  return `{${members.join(',')}}`;
-}
-
-/** The columns that some row has a value for. */
-export function columnsOf(rows: readonly Row[]): string[] {
-  const names = new Set<string>();
-  for (const row of rows) for (const name of row.keys()) names.add(name);
-  return [...names];
 }
 
 /** A column's name for SQL. */

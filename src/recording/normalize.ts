@@ -36,6 +36,12 @@ export interface Normalizer {
   readonly missingColumns: ReadonlySet<string>;
 }
 
+interface ColumnReader {
+  /** The one string for this name: rows that have it for a key are read by comparing pointers. */
+  readonly name: string;
+  readonly read: FieldReader;
+}
+
 const KNOWN_COLUMNS: ReadonlySet<string> = new Set(QUEUE_COLUMNS.map(({ name }) => name));
 const ID_GIVEN = 'is given by the queue table; leave it out';
 /** Types whose list and send are identified in lower case (seed 003). */
@@ -43,15 +49,15 @@ const BOUNCE_TYPES = new Set(['bounce_all', 'bounce_bad_address']);
 
 /** Creates the normalizer for one table. */
 export function createNormalizer(columns: readonly TableColumn[], options: NormalizeOptions): Normalizer {
-  const readers: ReadonlyMap<string, FieldReader> = new Map(
-    columns.map(({ name, type }) => [name, createColumnReader(name, createFieldReader(type))]),
+  const readers: ReadonlyMap<string, ColumnReader> = new Map(
+    columns.map(({ name, type }) => [name, { name, read: createColumnReader(name, createFieldReader(type)) }]),
   );
   const names = columns.map(({ name }) => name);
   const missingColumns = new Set<string>();
 
   const readField = (row: Map<string, string>, name: string, json: string): void => {
-    const read = readers.get(name);
-    if (read) row.set(name, read(json));
+    const column = readers.get(name);
+    if (column) row.set(column.name, column.read(json));
     else if (name === 'id') throw new FieldError(ID_GIVEN);
     else if (KNOWN_COLUMNS.has(name)) missingColumns.add(name);
     else throw new FieldError(`unknown field${didYouMean(name, names)}`);

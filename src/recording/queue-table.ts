@@ -11,10 +11,12 @@ export interface TableColumn {
   readonly name: string;
   /** As PostgreSQL names it: `integer`, `character varying(100)`, `inet`. */
   readonly type: string;
+  /** A row that does not name the column gets something else than null. */
+  readonly hasDefault: boolean;
 }
 
 const COLUMNS_SQL = `
-SELECT attname AS name, format_type(atttypid, atttypmod) AS type
+SELECT attname AS name, format_type(atttypid, atttypmod) AS type, atthasdef OR attidentity <> '' AS "hasDefault"
 FROM pg_attribute
 WHERE attrelid = to_regclass('events') AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
 ORDER BY attnum`;

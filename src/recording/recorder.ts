@@ -9,10 +9,10 @@
 import { deriveBadAddress } from './bad-address.ts';
 import { BEGINNING, type Checkpoint } from './checkpoint.ts';
 import type { CopyClient } from './connection.ts';
-import { copyRows } from './copy-rows.ts';
+import { createCopyWriter } from './copy-rows.ts';
 import { inBatches } from './in-batches.ts';
 import type { InputRecord, InputRecords } from './input-record.ts';
-import { insertAtOnce } from './insert-rows.ts';
+import { type EncodedRow, INSERT_WRITER } from './insert-rows.ts';
 import { createNormalizer, type NormalizeOptions, type Row } from './normalize.ts';
 import { readTableColumns, takesCopy } from './queue-table.ts';
 import { storeRows } from './store-rows.ts';
@@ -56,7 +56,8 @@ interface Checked {
 
 interface Accepted {
   readonly record: InputRecord;
-  readonly row: Row;
+  readonly type: string;
+  readonly row: EncodedRow;
   readonly ofStudio: boolean;
   readonly isDerived: boolean;
 }
@@ -82,9 +83,18 @@ export interface Recorder {
  */
 export async function createRecorder(client: CopyClient, options: RecorderOptions): Promise<Recorder> {
   const { switches, derivesBadAddress = false } = options;
-  const normalizer = createNormalizer(await readTableColumns(client), options);
-  const write = (await takesCopy(client)) ? copyRows : insertAtOnce;
+  const columns = await readTableColumns(client);
+  const normalizer = createNormalizer(columns, options);
+  const writer = (await takesCopy(client)) ? createCopyWriter(columns) : INSERT_WRITER;
   let counts: RecordingCounts = { recorded: 0, derived: 0, rejected: 0, suppressed: new Map(), line: 0 };
+
+  const accept = (record: InputRecord, row: Row, ofStudio: boolean, isDerived: boolean): Accepted => ({
+    record,
+    type: row.get('event_type') ?? '',
+    row: writer.encode(row),
+    ofStudio,
+    isDerived,
+  });
 
   const check = (record: InputRecord): Checked => {
     if (record.problem !== undefined) return { record, rows: [], error: record.problem };
@@ -92,8 +102,8 @@ export async function createRecorder(client: CopyClient, options: RecorderOption
     if (!result.ok) return { record, rows: [], error: result.error };
     const { row, ofStudio } = result;
     const derived = derivesBadAddress ? deriveBadAddress(row) : null;
-    const rows = [{ record, row, ofStudio, isDerived: false }];
-    if (derived) rows.push({ record, row: derived, ofStudio, isDerived: true });
+    const rows = [accept(record, row, ofStudio, false)];
+    if (derived) rows.push(accept(record, derived, ofStudio, true));
     return { record, rows, error: null };
   };
 
@@ -106,12 +116,11 @@ export async function createRecorder(client: CopyClient, options: RecorderOption
     for (const { record, rows, error } of batch) {
       if (error !== null) rejected.push([record, error]);
       for (const each of rows) {
-        const type = each.row.get('event_type') ?? '';
-        const isOn = switches === undefined || switches.isOn(type, each.ofStudio);
-        if (isOn) accepted.push(each);
+        const { type, ofStudio } = each;
+        if (switches === undefined || switches.isOn(type, ofStudio)) accepted.push(each);
         else {
           suppressed.set(type, (suppressed.get(type) ?? 0) + 1);
-          switches.count(type, each.ofStudio, 'suppressed');
+          switches.count(type, ofStudio, 'suppressed');
         }
       }
     }
@@ -119,14 +128,14 @@ export async function createRecorder(client: CopyClient, options: RecorderOption
     const stored = new Set(accepted);
     const line = batch.at(-1)?.record.line ?? counts.line;
     const rows = accepted.map(({ row }) => row);
-    await storeRows(client, rows, write, async (refusals) => {
+    await storeRows(client, rows, writer, async (refusals) => {
       for (const { at, error } of refusals) {
         const refused = accepted[at] as Accepted; // `at` is an index into the rows
         stored.delete(refused);
         await options.onRejected(refused.record, refused.isDerived ? `its bounce_bad_address: ${error}` : error);
       }
       if (switches !== undefined) {
-        for (const { row, ofStudio } of stored) switches.count(row.get('event_type') ?? '', ofStudio, 'recorded');
+        for (const { type, ofStudio } of stored) switches.count(type, ofStudio, 'recorded');
         await switches.flush();
       }
       await checkpoint?.store(client, { records, line });
