@@ -101,7 +101,8 @@ function* piecesOf(rows: readonly CopyRow[]): Generator<Buffer> {
   for (let at = 0; at < rows.length; ) {
     const { page, start, end } = rows[at] as CopyRow; // at is below the length
     let pieceEnd = end;
-    for (at += 1; rows[at]?.page === page && rows[at]?.start === pieceEnd; at += 1) pieceEnd = rows[at]?.end ?? pieceEnd;
+    for (at += 1; rows[at]?.page === page && rows[at]?.start === pieceEnd; at += 1)
+      pieceEnd = rows[at]?.end ?? pieceEnd;
     yield page.subarray(start, pieceEnd);
   }
 }

@@ -12,7 +12,7 @@ export interface TableColumn {
   /** As PostgreSQL names it: `integer`, `character varying(100)`, `inet`. */
   readonly type: string;
   /** A row that does not name the column gets something else than null. */
-  readonly hasDefault: boolean;
+  readonly hasDefault?: boolean;
 }
 
 const COLUMNS_SQL = `

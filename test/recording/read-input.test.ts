@@ -100,7 +100,12 @@ test('an array that ends too early gives what came before and one problem', asyn
   const records = await read('[{"a":1},\n{"b":2');
   expect(records).toEqual([
     { line: 1, text: '{"a":1}' },
-    { line: 2, text: '', problem: 'not a JSON array from here on, the rest is not read: the input breaks off', isLast: true },
+    {
+      line: 2,
+      text: '',
+      problem: 'not a JSON array from here on, the rest is not read: the input breaks off',
+      isLast: true,
+    },
   ]);
 });
 
