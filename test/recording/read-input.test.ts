@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream';
+import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type InputRecord, type InputRecords, MAX_EVENT_BYTES } from '../../src/recording/input-record.ts';
@@ -132,4 +133,48 @@ test('an input that fails in the middle fails the reading', async () => {
     throw new Error('the disk is gone');
   }
   await expect(all(readInput(input(), 'auto'))).rejects.toThrow('the disk is gone');
+});
+
+const TWO = [expect.objectContaining({ text: '{"a":1}' }), expect.objectContaining({ text: '{"a":2}' })];
+
+test.each([
+  ['lines', '{"a":1}\n{"a":2}\n'],
+  ['an array', '[{"a":1},{"a":2}]'],
+  ['an object around an array', '{"events":[{"a":1},{"a":2}]}'],
+  [
+    'one with more in it',
+    '{\n "v": {"events": [0]}, "s": "\\"events\\":[", "events" :\n[{"a":1},{"a":2}], "n": [null]}',
+  ],
+])('%s, also gzipped and in any pieces, are told by their beginning', async (_, text) => {
+  for (const bytes of [
+    Buffer.from(text),
+    gzipSync(text),
+    Buffer.concat([gzipSync(text.slice(0, 9)), gzipSync(text.slice(9))]),
+  ]) {
+    expect(await read([bytes])).toEqual(TWO);
+    expect(await read(pieces(bytes, [1, 3]))).toEqual(TWO);
+  }
+});
+
+test('an event with a field called events is a line', async () => {
+  expect(await read('{"event_type":"x","events":[{"a":1}]}\n')).toHaveLength(1);
+  expect(await read('{"e":{"events":[1]}}\n{"events":[1]}')).toHaveLength(2);
+});
+
+test('an object without events, or with others than an array, is said', async () => {
+  expect(await read('{"a":[1]}', 'array')).toMatchObject([{ problem: expect.stringContaining('no array "events"') }]);
+  expect(await read('{"events":7}', 'array')).toMatchObject([
+    { problem: expect.stringContaining('"events" is not an array') },
+  ]);
+});
+
+test('gzip that breaks off gives what came before and fails', async () => {
+  const whole = gzipSync(Array.from({ length: 9_000 }, (_, n) => `{"a":${n * 7919}}`).join('\n'));
+  const records: InputRecord[] = [];
+  const reading = async (): Promise<void> => {
+    for await (const some of readInput(Readable.from([whole.subarray(0, whole.length - 9)]), 'auto'))
+      records.push(...some);
+  };
+  await expect(reading()).rejects.toMatchObject({ code: 'Z_BUF_ERROR' });
+  expect(records[0]).toEqual({ line: 1, text: '{"a":0}' });
 });
