@@ -60,6 +60,8 @@ export async function openRecordingConnection(
     async copyIn(sql, pieces) {
       try {
         const stream = client.query(copyFrom(sql));
+        // At once, and before the library lets go of the connection: what it still holds would be written to it later.
+        stream.on('error', () => stream.destroy());
         for (const piece of pieces) stream.write(piece);
         stream.end();
         await finished(stream);

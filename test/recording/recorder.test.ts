@@ -257,3 +257,14 @@ test('a batch that fails is said although the pipe stays open and silent', async
   await expect(recording).rejects.toMatchObject({ code: '42P01' });
   pipe.destroy();
 });
+
+test('a batch of megabytes that is refused at its beginning is halved, and the connection goes on', async () => {
+  await using database = await createQueue();
+  await database.query(`ALTER TABLE events ADD CHECK (email <> 'evil')`);
+  await using connection = await openRecordingConnection(database.url);
+  const lines = Array.from({ length: 300 }, (_, n) =>
+    JSON.stringify({ event_type: 'scomp', email: n === 0 ? 'evil' : 'good', headers: 'x'.repeat(20_000) }),
+  );
+  expect(await recordLines(connection, lines)).toMatchObject({ recorded: 299, rejected: 1 });
+  expect(await recordLines(connection, lines.slice(1, 3))).toMatchObject({ recorded: 2, rejected: 0 });
+});
