@@ -1,4 +1,4 @@
-// Rows into the queue table by COPY, in its text format: for PostgreSQL a third of the work of an INSERT of the same rows.
+// Rows into the queue table by COPY, in its text format: for PostgreSQL a fraction of the work of an INSERT of the same rows.
 // Rows wait for their batch as bytes outside of the heap; thousands of strings would be moved about by each collection.
 
 import type { CopyClient } from './connection.ts';
