@@ -1,29 +1,37 @@
 // `tailrace record`: puts events from files or standard input into the queue table. Rejected events are said on
 // standard error, each with its line, and kept in a reject file; the rest is recorded.
 
-import { createReadStream } from 'node:fs';
-import { access, constants } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import type { ArgumentsCamelCase } from 'yargs';
 import { findConfigFile } from '../config/find.ts';
 import { loadConfig } from '../config/load.ts';
 import { formatProblem } from '../config/problem.ts';
-import { EXIT, messageOf, TailraceError } from '../lib/errors.ts';
-import { openRecordingConnection } from '../recording/connection.ts';
+import { codeOf, EXIT, messageOf, TailraceError } from '../lib/errors.ts';
+import { type Checkpoint, openCheckpoint, whyNoCheckpoints } from '../recording/checkpoint.ts';
+import { openRecordingConnection, type RecordingConnection } from '../recording/connection.ts';
+import { type FileIdentity, type InputFile, openInputFile } from '../recording/input-file.ts';
 import type { NormalizeOptions } from '../recording/normalize.ts';
 import { type InputFormat, readInput } from '../recording/read-input.ts';
-import { createRecorder, type Recorder, type RecordingCounts } from '../recording/recorder.ts';
+import { createRecorder, type Recorder } from '../recording/recorder.ts';
 import { RejectFile } from '../recording/reject-file.ts';
 import { openSwitches } from '../recording/switches.ts';
 import type { Command, CommandContext } from './command.ts';
 import { controlOption, findControl } from './control.ts';
 import { databaseOption, databaseUrl } from './database.ts';
+import { createRecordReport, type RecordReport } from './record-report.ts';
 
-/** Rejected events that are reported one by one; the others are in the reject file all the same. */
-const REPORTED_REJECTIONS = 20;
 const DEFAULT_BOUNCE_TEXT_BYTES = 1024;
 /** What standard input is called, here and in messages; a file of that name is `./stdin`. */
 const STDIN = 'stdin';
+
+/** An input under way. */
+interface Source {
+  /** As the user named it. */
+  readonly name: string;
+  /** null: standard input. */
+  readonly file: InputFile | null;
+}
 
 /** The command `record`: exit 0 when every event was recorded, 1 when one was rejected. */
 export const record: Command = {
@@ -31,27 +39,46 @@ export const record: Command = {
   summary: 'put events into the queue table',
   examples: [
     ['tailrace record events.jsonl', 'record a file of JSON lines, or of one JSON array'],
+    ['tailrace record --resume events.jsonl.gz', 'go on behind the last line that is in the queue'],
     ['tailrace record --all events.jsonl', 'the same, whatever `tailrace recording list` says is off'],
     ['producer | tailrace record', 'record events as they come, at the latest 200 ms after'],
+    ['tailrace record monday.json - friday.jsonl', 'several inputs in turn; - is standard input'],
     ['jq -r .input events.jsonl.rejected.jsonl', 'get rejected events back, to mend and record them'],
   ],
   options: (yargs) =>
     controlOption(databaseOption(yargs))
-      .positional('files', { type: 'string', array: true, describe: 'files to read; without any, standard input' })
+      .positional('files', {
+        type: 'string',
+        array: true,
+        describe: 'files to read, gzipped or not; without any or with -, standard input',
+      })
+      .option('resume', {
+        type: 'boolean',
+        default: false,
+        describe: 'go on behind the last line of each file that is recorded',
+      })
       .option('config', { type: 'string', requiresArg: true, describe: 'configuration file, for server_id' })
       .option('all', { type: 'boolean', default: false, describe: 'record event types that are switched off too' })
+      .option('derive-bad-address', {
+        type: 'boolean',
+        default: false,
+        describe: 'a bounce_all with bounce_type h brings a bounce_bad_address with it',
+      })
       .option('rejects', { type: 'string', requiresArg: true, describe: 'reject file (default: FILE.rejected.jsonl)' })
       .option('format', {
         choices: ['auto', 'jsonl', 'array'] as const,
         default: 'auto' as const,
-        describe: 'JSON lines, one JSON array, or whichever the first character tells',
+        describe: 'JSON lines; one JSON array, or an object whose `events` is one; or whichever its beginning tells',
       }),
   async run(args, context) {
-    const files = inputsOf(args);
-    await checkReadable(files);
+    const names = inputsOf(args);
+    const resume = args.resume === true;
+    if (resume && names.includes(STDIN)) throw notResumable('standard input');
+    await checkReadable(names, resume);
     const options = await recordingOptions(text(args.config), context);
     await using connection = await openRecordingConnection(databaseUrl(args, context.env));
-    const report = createReport(context);
+    const report = createRecordReport(context);
+    const keeps = await keepsPositions(connection, resume);
     await using switches =
       args.all === true
         ? null
@@ -62,23 +89,29 @@ export const record: Command = {
     const rejects = new Map<string, RejectFile>();
     await using _closing = { [Symbol.asyncDispose]: () => closeAll(rejects.values()) };
 
-    let source = '';
+    let source: Source = { name: '', file: null };
     const recorder = await createRecorder(connection, {
       ...options,
       ...(switches ? { switches } : {}),
-      onProgress: report.progress,
+      derivesBadAddress: args.deriveBadAddress === true,
+      onProgress: (counts) => report.progress(counts, shareOf(source)),
       onRejected: async ({ line, text: input }, error) => {
-        const path = text(args.rejects) ?? rejectFileOf(source);
+        const path = text(args.rejects) ?? rejectFileOf(source.name);
         const file = rejects.get(path) ?? new RejectFile(path);
         rejects.set(path, file);
-        report.rejected(`${source}:${line}: ${error}`);
-        await file.add({ source, line, error, input });
+        report.rejected(`${source.name}:${line}: ${error}`);
+        await file.add({ source: source.name, line, error, input });
       },
     });
-    for (const file of files) {
-      source = file;
-      const input = file === STDIN ? context.stdin : createReadStream(file);
-      await recordOne(recorder, source, readInput(input, formatOf(args.format)));
+    for (const name of names) {
+      await using file = name === STDIN ? null : await openInputFile(name);
+      source = { name, file };
+      const checkpoint = keeps ? await checkpointOf(connection, source, resume, report) : undefined;
+      const input = readInput(file?.chunks() ?? context.stdin, formatOf(args.format));
+      await recordOne(recorder, source, input, checkpoint).catch((error: unknown) => {
+        context.stdin.destroy(); // a producer that still writes learns of it
+        throw error;
+      });
     }
     report.end(recorder, [...rejects.keys()]);
     return recorder.counts.rejected === 0 ? EXIT.ok : EXIT.problem;
@@ -92,14 +125,45 @@ function inputsOf({ files, _: [, ...behindDashes] }: ArgumentsCamelCase): string
 }
 
 /** Before the first event, so that a misspelt name does not leave half of the files recorded. */
-async function checkReadable(files: readonly string[]): Promise<void> {
-  for (const file of files.filter((name) => name !== STDIN)) {
-    try {
-      await access(file, constants.R_OK);
-    } catch (cause) {
-      throw new TailraceError('INPUT_NOT_READABLE', `${file} cannot be read: ${messageOf(cause)}`, { cause });
-    }
+async function checkReadable(names: readonly string[], resume: boolean): Promise<void> {
+  for (const name of names.filter((each) => each !== STDIN)) {
+    // A named pipe is not opened: that would wait for its writer.
+    const stats = await stat(name).catch((error: unknown) => messageOf(error));
+    const isPipe = typeof stats !== 'string' && !stats.isFile() && !stats.isDirectory();
+    if (isPipe && resume) throw notResumable(name);
+    if (isPipe) continue;
+    await using _file = await openInputFile(name);
   }
+}
+
+function notResumable(what: string): TailraceError {
+  const message = `${what} cannot be resumed: it is not known where the last run ended in it; give a file, or leave --resume out`;
+  return new TailraceError('RESUME_NOT_POSSIBLE', message, { exitCode: EXIT.usage });
+}
+
+/** Whether positions are kept; `--resume` insists on it. */
+async function keepsPositions(connection: RecordingConnection, resume: boolean): Promise<boolean> {
+  const why = await whyNoCheckpoints(connection);
+  if (why !== null && resume) throw new TailraceError('RESUME_NOT_POSSIBLE', `--resume is not possible: ${why}`);
+  return why === null;
+}
+
+async function checkpointOf(
+  connection: RecordingConnection,
+  { name, file }: Source,
+  resume: boolean,
+  report: RecordReport,
+): Promise<Checkpoint | undefined> {
+  if (!isRecognizable(file)) return undefined;
+  return openCheckpoint(connection, name, file, { resume, onNote: report.note });
+}
+
+function isRecognizable(file: InputFile | null): file is InputFile & { readonly identity: FileIdentity } {
+  return file !== null && file.identity !== null;
+}
+
+function shareOf({ file }: Source): number | null {
+  return isRecognizable(file) ? Math.min(1, file.bytesRead / Math.max(1, file.identity.size)) : null;
 }
 
 /**
@@ -122,56 +186,24 @@ export async function recordingOptions(option: string | undefined, context: Comm
 }
 
 /** @throws {TailraceError} that says how far recording came. */
-async function recordOne(recorder: Recorder, source: string, input: ReturnType<typeof readInput>): Promise<void> {
+async function recordOne(
+  recorder: Recorder,
+  { name }: Source,
+  input: ReturnType<typeof readInput>,
+  checkpoint: Checkpoint | undefined,
+): Promise<void> {
   try {
-    await recorder.record(input);
+    await recorder.record(input, checkpoint);
   } catch (cause) {
     const { recorded, line } = recorder.counts;
     const [code, exitCode] =
       cause instanceof TailraceError ? [cause.code, cause.exitCode] : ['RECORDING_FAILED', EXIT.problem];
-    const reached = `${recorded.toLocaleString('en-US')} events are recorded; go on behind line ${line} of ${source}`;
-    throw new TailraceError(code, `${messageOf(cause)}; ${reached}`, { exitCode, cause });
+    const isDamaged = codeOf(cause)?.startsWith('Z_') === true;
+    const problem = isDamaged ? `the gzip file ${name} is damaged: ${messageOf(cause)}` : messageOf(cause);
+    const how = checkpoint ? 'go on with --resume' : `go on behind line ${line} of ${name}`;
+    const reached = `${recorded.toLocaleString('en-US')} events are recorded, up to line ${line} of ${name}; ${how}`;
+    throw new TailraceError(code, `${problem}; ${reached}`, { exitCode, cause });
   }
-}
-
-/** What a person sees: rejections, progress on a terminal, and one line at the end. */
-function createReport({ stdout, stderr }: CommandContext) {
-  const clear = stderr.isTTY ? '\r\u001b[K' : '';
-  let shown = 0;
-  return {
-    warn(message: string): void {
-      stderr.write(`${clear}warning: ${message}\n`);
-    },
-    rejected(message: string): void {
-      shown += 1;
-      if (shown <= REPORTED_REJECTIONS) stderr.write(`${clear}${message}\n`);
-    },
-    progress({ recorded }: RecordingCounts): void {
-      if (stderr.isTTY) stderr.write(`${clear}recorded ${recorded.toLocaleString('en-US')}`);
-    },
-    end(
-      { counts: { recorded, rejected, suppressed }, missingColumns }: Recorder,
-      rejectFiles: readonly string[],
-    ): void {
-      stderr.write(clear);
-      if (rejected > REPORTED_REJECTIONS) {
-        stderr.write(`and ${(rejected - REPORTED_REJECTIONS).toLocaleString('en-US')} more rejected\n`);
-      }
-      if (missingColumns.size > 0) {
-        stderr.write(`warning: the queue table lacks ${[...missingColumns].join(', ')}; their values are not stored\n`);
-      }
-      const off = [...suppressed.values()].reduce((sum, each) => sum + each, 0);
-      if (off > 0) {
-        const types = Array.from(suppressed, ([type, number]) => `${type} ${number.toLocaleString('en-US')}`);
-        stderr.write(
-          `not recorded, since it is switched off: ${types.join(', ')}; see \`tailrace recording list\`, or record it regardless with --all\n`,
-        );
-      }
-      const all = `recorded ${recorded.toLocaleString('en-US')}, rejected ${rejected.toLocaleString('en-US')}`;
-      const counts = off > 0 ? `${all}, switched off ${off.toLocaleString('en-US')}` : all;
-      stdout.write(rejected === 0 ? `${counts}\n` : `${counts} (see ${rejectFiles.join(', ')})\n`);
-    },
-  };
 }
 
 async function closeAll(files: Iterable<RejectFile>): Promise<void> {

@@ -46,7 +46,11 @@ export function objectMembers(json: string): [key: string, value: string][] {
     const keyEnd = endOfString(json, at);
     const valueStart = json.indexOf(':', keyEnd) + 1;
     const valueEnd = endOfValue(json, valueStart);
-    members.push([JSON.parse(json.slice(at, keyEnd)) as string, json.slice(valueStart, valueEnd).trim()]);
+    const key = json.slice(at + 1, keyEnd - 1);
+    members.push([
+      key.includes('\\') ? (JSON.parse(`"${key}"`) as string) : key,
+      json.slice(valueStart, valueEnd).trim(),
+    ]);
     at = json.indexOf('"', valueEnd);
   }
   return members;

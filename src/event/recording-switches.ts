@@ -62,17 +62,16 @@ export const STUDIO_SWITCHES = RECORDING_SWITCHES.filter(({ origin }) => origin 
 /** A field whose value, when it is not null, makes an event one of Studio. */
 const STUDIO_ID = /^studio_.*id$/;
 
-/** Whether an event with these fields, none of them null, is of Studio: one is a `studio_*` id. */
-export function isOfStudio(fields: Iterable<string>): boolean {
-  for (const field of fields) if (STUDIO_ID.test(field)) return true;
-  return false;
+/** Whether a field that is not null makes its event one of Studio: it is a `studio_*` id. */
+export function isStudioId(field: string): boolean {
+  return field.startsWith('studio_') && STUDIO_ID.test(field);
 }
 
 /**
  * The switch that decides whether an event is recorded; null: none, it always is.
  *
  * @param type under its current or a former name, in any case.
- * @param ofStudio what `isOfStudio` says; it matters only for the types that both make.
+ * @param ofStudio whether it has a field that `isStudioId` names; it matters only for the types that both make.
  */
 export function switchOf(type: string, ofStudio: boolean): RecordingSwitch | null {
   const known = findEventType(type);

@@ -6,7 +6,8 @@ const DECODER = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /** A text that PostgreSQL can store: U+0000 and lone surrogates become U+FFFD. */
 export function storableText(text: string): string {
-  return text.replaceAll('\u0000', '\ufffd').replace(/\p{Surrogate}/gu, '\ufffd');
+  const whole = text.isWellFormed() ? text : text.toWellFormed();
+  return whole.includes('\u0000') ? whole.replaceAll('\u0000', '\ufffd') : whole;
 }
 
 /**

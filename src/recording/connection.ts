@@ -1,6 +1,8 @@
 // The connection that recording inserts on. Knows which of PostgreSQL's errors speak of the server and not of an event.
 
+import { finished } from 'node:stream/promises';
 import pg from 'pg';
+import { from as copyFrom } from 'pg-copy-streams';
 import { EXIT, messageOf, TailraceError } from '../lib/errors.ts';
 import type { QueryClient } from './queue-table.ts';
 
@@ -9,7 +11,17 @@ const CONNECT_TIMEOUT_MS = 10_000;
 /** SQLSTATE classes: connection, insufficient resources, operator intervention, system error. */
 const SERVER_TROUBLE = /^(?:08|53|57|58)/;
 
-export interface RecordingConnection extends QueryClient, AsyncDisposable {
+/** A client that can send rows by COPY. */
+export interface CopyClient extends QueryClient {
+  /**
+   * Runs `COPY … FROM STDIN`.
+   *
+   * @param pieces the data, in pieces that may end anywhere; all of it is held until PostgreSQL has taken it.
+   */
+  copyIn(sql: string, pieces: Iterable<Buffer>): Promise<void>;
+}
+
+export interface RecordingConnection extends CopyClient, AsyncDisposable {
   /** @param name prepares the statement under it on this connection; the same name always means the same SQL. */
   query(sql: string, params?: unknown[], name?: string): Promise<{ rows: unknown[] }>;
 }
@@ -58,14 +70,31 @@ export async function openRecordingConnection(
           ...(name && { name }),
         });
       } catch (cause) {
-        const isAnswer = cause instanceof pg.DatabaseError && !SERVER_TROUBLE.test(cause.code ?? '');
-        throw isAnswer ? cause : unavailable(cause);
+        throw translated(cause);
+      }
+    },
+    async copyIn(sql, pieces) {
+      try {
+        const stream = client.query(copyFrom(sql));
+        // At once, and before the library lets go of the connection: what it still holds would be written to it later.
+        stream.on('error', () => stream.destroy());
+        for (const piece of pieces) stream.write(piece);
+        stream.end();
+        await finished(stream);
+      } catch (cause) {
+        throw translated(cause);
       }
     },
     async [Symbol.asyncDispose]() {
       await client.end().catch(() => {});
     },
   };
+}
+
+/** PostgreSQL's own error when it speaks of the statement. */
+function translated(cause: unknown): unknown {
+  const isAnswer = cause instanceof pg.DatabaseError && !SERVER_TROUBLE.test(cause.code ?? '');
+  return isAnswer ? cause : unavailable(cause);
 }
 
 function unavailable(cause: unknown): TailraceError {

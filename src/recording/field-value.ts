@@ -19,6 +19,9 @@ const INTEGER_BITS: ReadonlyMap<string, bigint> = new Map([
   ['bigint', 64n],
 ]);
 
+/** Fits into 32 bits, as almost every integer does. */
+const SMALL_INTEGER = /^-?\d{1,9}$/;
+
 /** Longest excerpt of a value in a message, in characters. */
 const QUOTED_LENGTH = 60;
 
@@ -36,6 +39,7 @@ export function createFieldReader(type: string): FieldReader {
 
 /** Digits as they stand, in a number or in a string: a bigint keeps them all. */
 function readInteger(json: string, type: string, bits: bigint): string {
+  if (bits >= 32n && SMALL_INTEGER.test(json)) return json;
   const text = plain(json);
   const digits = /^-?\d+$/.test(text) ? text : wholeNumber(json);
   if (digits === undefined) throw expected(type, json);
@@ -72,9 +76,7 @@ function readAddress(json: string): string {
 
 /** Numbers keep their digits; an object becomes JSON text (SPEC 7). */
 function readText(json: string, maxLength: number): string {
-  const isText = json.startsWith('"') || json.startsWith('{') || /^[-\d]/.test(json);
-  if (!isText) throw expected('text', json);
-  const text = json.startsWith('{') ? oneLineJson(json) : storableText(plain(json));
+  const text = textOf(json);
   // PostgreSQL counts characters, not UTF-16 units.
   if (text.length > maxLength && [...text].length > maxLength) {
     throw new FieldError(`expected at most ${maxLength} characters, got ${[...text].length}`);
@@ -82,9 +84,21 @@ function readText(json: string, maxLength: number): string {
   return text;
 }
 
+function textOf(json: string): string {
+  if (json.startsWith('"')) {
+    const text = plain(json);
+    // Without a backslash no U+0000 can be in it.
+    return text.length === json.length - 2 && text.isWellFormed() ? text : storableText(text);
+  }
+  if (json.startsWith('{')) return oneLineJson(json);
+  if (/^[-\d]/.test(json)) return json;
+  throw expected('text', json);
+}
+
 /** The content of a JSON string; any other value as it is written. */
 function plain(json: string): string {
-  return json.startsWith('"') ? (JSON.parse(json) as string) : json;
+  if (!json.startsWith('"')) return json;
+  return json.includes('\\') ? (JSON.parse(json) as string) : json.slice(1, -1);
 }
 
 function expected(what: string, json: string): FieldError {

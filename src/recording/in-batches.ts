@@ -1,4 +1,4 @@
-// Gathers items into batches for one INSERT each. A batch ends when it is full, and soon after its first item when no
+// Gathers items into batches for one transaction each. A batch ends when it is full, and soon after its first item when no
 // more come: an event of a producer that writes into a pipe is in the queue when it happens, not a thousand later.
 
 import { setTimeout as delay } from 'node:timers/promises';
@@ -11,36 +11,45 @@ export interface BatchLimits<Item> {
   readonly bytesOf: (item: Item) => number;
 }
 
-/** Yields batches of at least one item. The last one may exceed `maxBytes`, by the size of its last item. */
+/**
+ * Yields batches of at least one item, in order.
+ *
+ * @param source items as they come, any number at a time; what comes at once stays together, so that a batch may exceed
+ * its limits by that.
+ */
 export async function* inBatches<Item>(
-  source: AsyncIterable<Item>,
+  source: AsyncIterable<readonly Item[]>,
   { maxItems, maxBytes, maxWaitMs, bytesOf }: BatchLimits<Item>,
 ): AsyncGenerator<Item[]> {
-  const items = source[Symbol.asyncIterator]();
+  const chunks = source[Symbol.asyncIterator]();
   try {
-    let next = items.next();
+    let next = chunks.next();
     for (;;) {
       const first = await next;
       if (first.done) return;
-      const batch = [first.value];
-      let bytes = bytesOf(first.value);
-      next = items.next();
+      const batch = [...first.value];
+      let bytes = sum(first.value, bytesOf);
+      next = chunks.next();
       const timer = new AbortController();
       const time = delay(maxWaitMs, undefined, { signal: timer.signal }).catch(() => undefined);
       while (batch.length < maxItems && bytes < maxBytes) {
         // When the source fails, what it gave before comes first; the loop's next turn throws.
         const result = await Promise.race([next, time]).catch(() => undefined);
         if (result === undefined || result.done) break;
-        batch.push(result.value);
-        bytes += bytesOf(result.value);
-        next = items.next();
+        for (const item of result.value) batch.push(item);
+        bytes += sum(result.value, bytesOf);
+        next = chunks.next();
       }
       timer.abort();
       next.catch(() => {}); // it may fail while the consumer is busy
-      yield batch;
+      if (batch.length > 0) yield batch;
     }
   } finally {
     // Not waited for: the source may itself be waiting for a pipe that says nothing more.
-    items.return?.(undefined).catch(() => {});
+    chunks.return?.(undefined).catch(() => {});
   }
+}
+
+function sum<Item>(items: readonly Item[], of: (item: Item) => number): number {
+  return items.reduce((total, item) => total + of(item), 0);
 }

@@ -17,4 +17,9 @@ export interface InputRecord {
   readonly text: string;
   /** Why the event cannot be recorded, when that is known already: too long, or not JSON any more. */
   readonly problem?: string;
+  /** The input ends in it, without a line feed or a bracket: if it is bad, the rest of it may still be written. */
+  readonly isLast?: true;
 }
+
+/** Records in the order of the input, as many at a time as one chunk of it has: what costs is a turn, not a record. */
+export type InputRecords = AsyncIterable<readonly InputRecord[]>;

@@ -1,5 +1,5 @@
-// Puts rows into the queue table: one statement, hence one transaction, a batch. When PostgreSQL refuses a batch
-// because of what is in it, the batch is halved until the bad row stands alone; the others are stored.
+// Puts rows into the queue table, a batch at a time. When PostgreSQL refuses a batch because of what is in it, the batch
+// is halved until the bad row stands alone; the others are stored.
 
 import { jsonString } from '../event/json-value.ts';
 import { codeOf, messageOf } from '../lib/errors.ts';
@@ -13,48 +13,85 @@ export interface Refusal {
   readonly error: string;
 }
 
+/** A row as it is sent: made at once, since thousands of rows waiting as maps are what a garbage collector suffers from. */
+export interface EncodedRow {
+  /** Names of the columns that are sent. */
+  readonly columns: readonly string[];
+}
+
+/** A way of getting rows into `events`. */
+export interface RowWriter<Client, Encoded extends EncodedRow> {
+  encode(row: Row): Encoded;
+  /** Sends rows, all of them or none. @throws what PostgreSQL says. */
+  write(client: Client, rows: readonly Encoded[]): Promise<void>;
+}
+
+interface InsertRow extends EncodedRow {
+  readonly json: string;
+}
+
 /**
- * Inserts rows into `events`.
+ * INSERT of all rows as one JSON parameter, which PostgreSQL takes apart by the table's own types. Only columns that
+ * some row has are named, so that the others get their default.
+ */
+export const INSERT_WRITER: RowWriter<QueryClient, InsertRow> = {
+  encode(row) {
+    // Every value is a string: PostgreSQL reads it as the text of the column's type, so that no digit is lost.
+    const members = Array.from(row, ([name, text]) => `${jsonString(name)}:${jsonString(text)}`);
+    return { json: `{${members.join(',')}}`, columns: [...row.keys()] };
+  },
+  async write(client, rows) {
+    const names = [...new Set(rows.flatMap(({ columns }) => columns))].map(quoteIdentifier).join(', ');
+    const sql = `INSERT INTO events (${names}) SELECT ${names} FROM json_populate_recordset(NULL::events, $1::json)`;
+    await client.query(sql, [`[${rows.map(({ json }) => json).join(',')}]`]);
+  },
+};
+
+/**
+ * Inserts rows into `events`; each attempt is a transaction where none is open.
  *
  * @returns the rows that PostgreSQL refused for their content; all others are committed.
  * @throws what `client.query` throws for any other reason.
  */
 export async function insertRows(client: QueryClient, rows: readonly Row[]): Promise<Refusal[]> {
-  if (rows.length === 0) return [];
-  try {
-    await client.query(...insertStatement(rows));
-    return [];
-  } catch (error) {
-    if (!isDataError(error)) throw error;
-    if (rows.length === 1) return [{ at: 0, error: messageOf(error) }];
-  }
-  const half = Math.ceil(rows.length / 2);
-  const first = await insertRows(client, rows.slice(0, half));
-  const second = await insertRows(client, rows.slice(half));
-  return [...first, ...second.map(({ at, error }) => ({ at: at + half, error }))];
+  return writeHalving(client, rows.map(INSERT_WRITER.encode), INSERT_WRITER, false);
 }
 
 /**
- * All rows as one JSON parameter, which PostgreSQL takes apart by the table's own types. Only columns that some row has
- * are named, so that the others get their default.
+ * Writes rows; where PostgreSQL refuses them, each half of them.
+ *
+ * @param inTransaction a transaction is open and must outlive the refusals.
+ * @returns the rows that PostgreSQL refused for their content.
  */
-function insertStatement(rows: readonly Row[]): [sql: string, params: [string]] {
-  const names = [...new Set(rows.flatMap((row) => [...row.keys()]))].map(quoteIdentifier).join(', ');
-  const sql = `INSERT INTO events (${names}) SELECT ${names} FROM json_populate_recordset(NULL::events, $1::json)`;
-  return [sql, [`[${rows.map(jsonOfRow).join(',')}]`]];
+export async function writeHalving<Client extends QueryClient, Encoded extends EncodedRow>(
+  client: Client,
+  rows: readonly Encoded[],
+  writer: Pick<RowWriter<Client, Encoded>, 'write'>,
+  inTransaction: boolean,
+): Promise<Refusal[]> {
+  if (rows.length === 0) return [];
+  try {
+    if (inTransaction) await client.query('SAVEPOINT rows');
+    await writer.write(client, rows);
+    if (inTransaction) await client.query('RELEASE rows');
+    return [];
+  } catch (error) {
+    if (!isDataError(error)) throw error;
+    if (inTransaction) await client.query('ROLLBACK TO rows; RELEASE rows');
+    if (rows.length === 1) return [{ at: 0, error: messageOf(error) }];
+  }
+  const half = Math.ceil(rows.length / 2);
+  const first = await writeHalving(client, rows.slice(0, half), writer, inTransaction);
+  const second = await writeHalving(client, rows.slice(half), writer, inTransaction);
+  return [...first, ...second.map(({ at, error }) => ({ at: at + half, error }))];
 }
 
-/** Every value is a string: PostgreSQL reads it as the text of the column's type, so that no digit is lost. */
-function jsonOfRow(row: Row): string {
-  const members = Array.from(row, ([name, text]) => `${jsonString(name)}:${jsonString(text)}`);
-  return `{${members.join(',')}}`;
-}
-
-function quoteIdentifier(name: string): string {
+/** A column's name for SQL. */
+export function quoteIdentifier(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
 /** SQLSTATE classes that speak of a row's content: data exception, constraint violation, RAISE in a trigger, a value too large. */
-function isDataError(error: unknown): boolean {
+export function isDataError(error: unknown): boolean {
   return /^(?:22|23|P0001|54000)/.test(codeOf(error) ?? '');
 }

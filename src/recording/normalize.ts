@@ -6,7 +6,7 @@ import { findEventType } from '../event/catalog.ts';
 import { objectMembers } from '../event/json-text.ts';
 import { jsonString } from '../event/json-value.ts';
 import { QUEUE_COLUMNS } from '../event/queue-columns.ts';
-import { isOfStudio } from '../event/recording-switches.ts';
+import { isStudioId } from '../event/recording-switches.ts';
 import { messageOf } from '../lib/errors.ts';
 import { createRandomHex } from '../lib/random-hex.ts';
 import { bounceText } from './bounce-text.ts';
@@ -43,31 +43,37 @@ export interface Normalizer {
   readonly missingColumns: ReadonlySet<string>;
 }
 
+interface ColumnReader {
+  /** The one string for this name: rows that have it for a key are read by comparing pointers. */
+  readonly name: string;
+  readonly read: FieldReader;
+}
+
 const KNOWN_COLUMNS: ReadonlySet<string> = new Set(QUEUE_COLUMNS.map(({ name }) => name));
+const ID_GIVEN = 'is given by the queue table; leave it out';
 /** Types whose list and send are identified in lower case (seed 003). */
 const BOUNCE_TYPES = new Set(['bounce_all', 'bounce_bad_address']);
 
 /** Creates the normalizer for one table. */
 export function createNormalizer(columns: readonly TableColumn[], options: NormalizeOptions): Normalizer {
-  const readers: ReadonlyMap<string, FieldReader> = new Map(
-    columns.map(({ name, type }) => [name, createFieldReader(type)]),
+  const readers: ReadonlyMap<string, ColumnReader> = new Map(
+    columns.map(({ name, type }) => [name, { name, read: createColumnReader(name, createFieldReader(type)) }]),
   );
   const names = columns.map(({ name }) => name);
   const missingColumns = new Set<string>();
   const uniqueId = createRandomHex(32);
 
   const readField = (row: Map<string, string>, name: string, json: string): void => {
-    if (name === 'id') throw new FieldError('is given by the queue table; leave it out');
-    if (name === 'event_type' && !isName(json)) throw new FieldError(`expected a name, got ${quoted(json)}`);
-    const read = readers.get(name);
-    if (read) row.set(name, read(translated(name, json)));
+    const column = readers.get(name);
+    if (column) row.set(column.name, column.read(json));
+    else if (name === 'id') throw new FieldError(ID_GIVEN);
     else if (KNOWN_COLUMNS.has(name)) missingColumns.add(name);
     else throw new FieldError(`unknown field${didYouMean(name, names)}`);
   };
 
   /** `value` is asked for only when the table has the column and the event has not. */
   const fill = (row: Map<string, string>, name: string, value: () => string): void => {
-    if (readers.has(name) && !row.has(name)) row.set(name, value());
+    if (!row.has(name) && readers.has(name)) row.set(name, value());
   };
 
   return {
@@ -78,8 +84,12 @@ export function createNormalizer(columns: readonly TableColumn[], options: Norma
       if (typeof members === 'string') return notGood([{ field: null, message: members }]);
       const row = new Map<string, string>();
       const problems: FieldProblem[] = [];
+      let isTyped = false;
+      let ofStudio = false;
       for (const [name, value] of members) {
         if (value === 'null') continue;
+        isTyped ||= name === 'event_type';
+        ofStudio ||= isStudioId(name);
         try {
           readField(row, name, value);
         } catch (error) {
@@ -87,9 +97,7 @@ export function createNormalizer(columns: readonly TableColumn[], options: Norma
           problems.push({ field: name, message: error.message });
         }
       }
-      if (!members.has('event_type') || members.get('event_type') === 'null') {
-        problems.unshift({ field: 'event_type', message: 'missing' });
-      }
+      if (!isTyped) problems.unshift({ field: 'event_type', message: 'missing' });
       if (problems.length > 0) return notGood(problems);
 
       applyRules(row, options.bounceTextBytes);
@@ -97,11 +105,7 @@ export function createNormalizer(columns: readonly TableColumn[], options: Norma
       fill(row, 'event_unique_id', uniqueId);
       fill(row, 'server_id', () => options.serverId);
       fill(row, 'destination_id', () => '1');
-      return {
-        ok: true,
-        row,
-        ofStudio: isOfStudio([...members.keys()].filter((name) => members.get(name) !== 'null')),
-      };
+      return { ok: true, row, ofStudio };
     },
   };
 }
@@ -111,16 +115,18 @@ function notGood(problems: readonly FieldProblem[]): Normalized {
   return { ok: false, error: lines.join('; '), problems };
 }
 
-/** The event's fields as JSON text; of a field that stands twice the last one, as everywhere in JSON. A string says what is wrong. */
-function membersOf(json: string): Map<string, string> | string {
+/** The event's fields as JSON text, each once. A string says what is wrong. */
+function membersOf(json: string): Iterable<[name: string, json: string]> | string {
   let value: unknown;
   try {
     value = JSON.parse(json);
   } catch (error) {
     return `not valid JSON: ${messageOf(error)}`;
   }
-  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
-  return isObject ? new Map(objectMembers(json)) : 'expected an object';
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'expected an object';
+  const members = objectMembers(json);
+  // Of a field that stands twice the last one counts, as everywhere in JSON.
+  return Object.keys(value).length === members.length ? members : new Map(members);
 }
 
 /** What recording changes in an event (SPEC 7). */
@@ -136,18 +142,31 @@ function applyRules(row: Map<string, string>, bounceTextBytes: number): void {
   change('sendid', (id) => id.toLowerCase());
 }
 
-/** A JSON string with something to see in it. */
-function isName(json: string): boolean {
-  return json.startsWith('"') && /\S/.test(JSON.parse(json) as string);
+/** A field's reader with what is special about its column. */
+function createColumnReader(name: string, read: FieldReader): FieldReader {
+  switch (name) {
+    case 'id':
+      return () => {
+        throw new FieldError(ID_GIVEN);
+      };
+    case 'event_type':
+      return (json) => {
+        if (!isName(json)) throw new FieldError(`expected a name, got ${quoted(json)}`);
+        return read(json);
+      };
+    case 'is_retry':
+      return (json) => read(json === 'true' ? '1' : json === 'false' ? '0' : json);
+    case 'message':
+      // Bytes that were not UTF-8 are U+FFFD by now; an escape that says U+FFFD was meant, and stays.
+      return (json) => read(json.includes('\ufffd') ? json.replaceAll('\ufffd', '') : json);
+    default:
+      return read;
+  }
 }
 
-/** A field's JSON text as its column wants it. */
-function translated(name: string, json: string): string {
-  if (name === 'is_retry' && json === 'true') return '1';
-  if (name === 'is_retry' && json === 'false') return '0';
-  // Bytes that were not UTF-8 are U+FFFD by now; an escape that says U+FFFD was meant, and stays.
-  if (name === 'message') return json.replaceAll('\ufffd', '');
-  return json;
+/** A JSON string with something to see in it. */
+function isName(json: string): boolean {
+  return json.startsWith('"') && (/^"\w/.test(json) || /\S/.test(JSON.parse(json) as string));
 }
 
 /** A field name for a message: quoted when it is anything but a plain word. */

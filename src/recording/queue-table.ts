@@ -11,13 +11,26 @@ export interface TableColumn {
   readonly name: string;
   /** As PostgreSQL names it: `integer`, `character varying(100)`, `inet`. */
   readonly type: string;
+  /** A row that does not name the column gets something else than null. */
+  readonly hasDefault?: boolean;
 }
 
 const COLUMNS_SQL = `
-SELECT attname AS name, format_type(atttypid, atttypmod) AS type
+SELECT attname AS name, format_type(atttypid, atttypmod) AS type, atthasdef OR attidentity <> '' AS "hasDefault"
 FROM pg_attribute
 WHERE attrelid = to_regclass('events') AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
 ORDER BY attnum`;
+
+/** Rules do not see what COPY brings, and PostgreSQL refuses it for views and under row-level security. */
+const TAKES_COPY_SQL = `
+SELECT relkind IN ('r', 'p') AND NOT relhasrules AND NOT row_security_active(oid) AS takes
+FROM pg_class WHERE oid = to_regclass('events')`;
+
+/** Whether rows can be put into `events` by COPY just as by INSERT. */
+export async function takesCopy(client: QueryClient): Promise<boolean> {
+  const { rows } = await client.query(TAKES_COPY_SQL);
+  return (rows as { takes: boolean }[])[0]?.takes === true; // what TAKES_COPY_SQL selects
+}
 
 /**
  * The columns of the table `events` in table order.

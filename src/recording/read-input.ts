@@ -1,41 +1,87 @@
-// The way into recording: looks at the first byte of an input to tell JSON lines from one JSON array, and hands it to
-// the reader for that. A byte order mark is passed over.
+// The way into recording: looks at the beginning of an input to tell what it is, and hands it to the reader for that.
+// gzip is unpacked, a byte order mark passed over.
 
-import type { InputRecord } from './input-record.ts';
+import { pipeline } from 'node:stream/promises';
+import { createGunzip } from 'node:zlib';
+import { isEventsObject } from './events-object.ts';
+import type { InputRecords } from './input-record.ts';
 import { readJsonArray } from './read-json-array.ts';
 import { readJsonLines } from './read-json-lines.ts';
 
-/** `auto`: an input whose first character is `[` is an array, any other is JSON lines. */
+/**
+ * `array`: one JSON array, or an object whose member `events` is one. `auto`: that, when the input begins with `[` or, in
+ * its first 64 KiB, with such an object; JSON lines otherwise.
+ */
 export type InputFormat = 'auto' | 'jsonl' | 'array';
 
 const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
+const GZIP_MAGIC = Buffer.from([0x1f, 0x8b]);
 const OPEN_BRACKET = 0x5b;
+const OPEN_BRACE = 0x7b;
 const SPACES = new Set([0x20, 0x09, 0x0a, 0x0d]);
+/** How far into an object its member `events` is looked for. */
+const PEEK_BYTES = 64 * 1024;
 
 /**
- * Reads events from JSON lines or from one JSON array, in constant memory.
+ * Reads events from JSON lines, one JSON array or an object around one, gzipped or not, in constant memory.
  *
- * @throws whatever `source` throws.
+ * @throws whatever `source` throws; zlib's error when gzip is damaged or breaks off.
  */
-export async function* readInput(source: AsyncIterable<Buffer>, format: InputFormat): AsyncGenerator<InputRecord> {
-  const chunks = source[Symbol.asyncIterator]();
-  let head = Buffer.alloc(0);
-  let first: number | undefined;
-  while (first === undefined) {
-    const { done, value } = await chunks.next();
-    if (done) break;
-    head = Buffer.concat([head, value]);
-    // One or two bytes of a mark that is cut in the middle do not tell anything yet.
-    if (head.length < BYTE_ORDER_MARK.length && BYTE_ORDER_MARK.subarray(0, head.length).equals(head)) continue;
-    if (head.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK)) head = head.subarray(BYTE_ORDER_MARK.length);
-    first = head.find((byte) => !SPACES.has(byte));
-  }
-  const whole = withHead(head, chunks);
-  const isArray = format === 'array' || (format === 'auto' && first === OPEN_BRACKET);
-  yield* isArray ? readJsonArray(whole) : readJsonLines(whole);
+export async function* readInput(source: AsyncIterable<Buffer>, format: InputFormat): InputRecords {
+  const input = await unpack(peekable(source));
+  const mark = await input.peek((head) => head.length >= BYTE_ORDER_MARK.length);
+  if (mark.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK)) input.skip(BYTE_ORDER_MARK.length);
+  yield* (await isOneDocument(input, format)) ? readJsonArray(input) : readJsonLines(input);
 }
 
-async function* withHead(head: Buffer, rest: AsyncIterator<Buffer>): AsyncGenerator<Buffer> {
-  yield head;
-  yield* { [Symbol.asyncIterator]: () => rest };
+async function isOneDocument(input: Peekable, format: InputFormat): Promise<boolean> {
+  if (format !== 'auto') return format === 'array';
+  const firstOf = (head: Buffer) => head.find((byte) => !SPACES.has(byte));
+  const first = firstOf(await input.peek((head) => firstOf(head) !== undefined));
+  if (first !== OPEN_BRACE) return first === OPEN_BRACKET;
+  // A producer that writes lines into a pipe is not waited for: the first whole line tells.
+  let told: boolean | undefined;
+  await input.peek((head) => {
+    told = isEventsObject(head.toString('utf8', 0, PEEK_BYTES));
+    return told !== undefined || head.length >= PEEK_BYTES;
+  });
+  return told === true;
+}
+
+/** Takes gzip off. Several members one behind the other are one input, as for gzip itself. */
+async function unpack(input: Peekable): Promise<Peekable> {
+  const head = await input.peek((bytes) => bytes.length >= GZIP_MAGIC.length);
+  if (!head.subarray(0, GZIP_MAGIC.length).equals(GZIP_MAGIC)) return input;
+  const unpacked = createGunzip();
+  pipeline(input, unpacked).catch(() => {}); // whoever reads gets the error
+  return peekable(unpacked);
+}
+
+interface Peekable extends AsyncIterable<Buffer> {
+  /** What comes next, as much as it takes until `enough` says so or the input ends. It stays to be read. */
+  peek(enough: (head: Buffer) => boolean): Promise<Buffer>;
+  /** Drops bytes that were peeked at. */
+  skip(bytes: number): void;
+}
+
+function peekable(source: AsyncIterable<Buffer>): Peekable {
+  const chunks = source[Symbol.asyncIterator]();
+  let head: Buffer = Buffer.alloc(0);
+  return {
+    async peek(enough) {
+      while (!enough(head)) {
+        const { done, value } = await chunks.next();
+        if (done) break;
+        head = Buffer.concat([head, value]);
+      }
+      return head;
+    },
+    skip(bytes) {
+      head = head.subarray(bytes);
+    },
+    async *[Symbol.asyncIterator]() {
+      if (head.length > 0) yield head;
+      yield* { [Symbol.asyncIterator]: () => chunks };
+    },
+  };
 }

@@ -1,22 +1,34 @@
-// Recording, the way into the queue: records from a reader, checked and completed, inserted in batches. A bad event is
+// Recording, the way into the queue: records from a reader, checked and completed, stored in batches. A bad event is
 // rejected alone and handed to `onRejected`; everything else is stored. What `record` has counted is committed.
+//
+//   input ─▶ checked, chunk by chunk ─▶ batch ─▶ switches ─▶ one transaction: rows, counts, position in the input
+//
+// While PostgreSQL stores a batch the next one is read and checked, and no more than that: this is what holds the source
+// back.
 
+import { deriveBadAddress } from './bad-address.ts';
+import { BEGINNING, type Checkpoint } from './checkpoint.ts';
+import type { CopyClient } from './connection.ts';
+import { createCopyWriter } from './copy-rows.ts';
 import { inBatches } from './in-batches.ts';
-import type { InputRecord } from './input-record.ts';
-import { insertRows } from './insert-rows.ts';
+import type { InputRecord, InputRecords } from './input-record.ts';
+import { type EncodedRow, INSERT_WRITER } from './insert-rows.ts';
 import { createNormalizer, type NormalizeOptions, type Row } from './normalize.ts';
-import { type QueryClient, readTableColumns } from './queue-table.ts';
+import { readTableColumns, takesCopy } from './queue-table.ts';
+import { storeRows } from './store-rows.ts';
 import type { Switches } from './switches.ts';
 
-/** Bounds of one INSERT: few round trips, and little to halve when one event in it is bad. */
-const MAX_BATCH_EVENTS = 1_000;
+/** Bounds of one transaction: few round trips and commits, and little to halve when one event in it is bad. */
+const MAX_BATCH_EVENTS = 5_000;
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
 const MAX_WAIT_MS = 200;
 
 export interface RecorderOptions extends NormalizeOptions {
   /** What is switched off is not recorded, only counted. undefined: everything is recorded. */
   readonly switches?: Switches;
-  /** Called in no particular order, one at a time. */
+  /** A hard `bounce_all` brings a `bounce_bad_address` with it. */
+  readonly derivesBadAddress?: boolean;
+  /** Called one at a time, before the batch is committed. */
   readonly onRejected: (record: InputRecord, error: string) => Promise<void>;
   /** Called after each batch. */
   readonly onProgress?: (counts: RecordingCounts) => void;
@@ -25,6 +37,8 @@ export interface RecorderOptions extends NormalizeOptions {
 export interface RecordingCounts {
   /** Events that are committed in the queue table. */
   readonly recorded: number;
+  /** How many of those are derived from another one. */
+  readonly derived: number;
   readonly rejected: number;
   /** Event type → how many good events of it were not recorded, since it is switched off. */
   readonly suppressed: ReadonlyMap<string, number>;
@@ -32,11 +46,20 @@ export interface RecordingCounts {
   readonly line: number;
 }
 
-/** A good event on its way into the table. */
+/** What an input has, checked. */
+interface Checked {
+  readonly record: InputRecord;
+  /** Rows on their way into the table; none: it is rejected. */
+  readonly rows: readonly Accepted[];
+  readonly error: string | null;
+}
+
 interface Accepted {
   readonly record: InputRecord;
-  readonly row: Row;
+  readonly type: string;
+  readonly row: EncodedRow;
   readonly ofStudio: boolean;
+  readonly isDerived: boolean;
 }
 
 export interface Recorder {
@@ -47,80 +70,143 @@ export interface Recorder {
   /**
    * Records all events of one input.
    *
+   * @param checkpoint where to begin in it, and what keeps the position; undefined: at its beginning.
    * @throws what the input, the database or `onRejected` throws; of the batch under way it is then not known whether it is stored.
    */
-  record(input: AsyncIterable<InputRecord>): Promise<void>;
+  record(input: InputRecords, checkpoint?: Checkpoint): Promise<void>;
 }
 
 /**
- * Creates a recorder for the table `events` that a connected client sees.
+ * Creates a recorder for the table `events` that a connected client sees. Nobody else may use the client meanwhile.
  *
  * @throws {TailraceError} `TABLE_MISSING`.
  */
-export async function createRecorder(client: QueryClient, options: RecorderOptions): Promise<Recorder> {
-  const normalizer = createNormalizer(await readTableColumns(client), options);
-  let recorded = 0;
-  let rejected = 0;
-  let line = 0;
-  const { switches } = options;
-  const suppressed = new Map<string, number>();
-  const counts = (): RecordingCounts => ({ recorded, rejected, suppressed, line });
+export async function createRecorder(client: CopyClient, options: RecorderOptions): Promise<Recorder> {
+  const { switches, derivesBadAddress = false } = options;
+  const columns = await readTableColumns(client);
+  const normalizer = createNormalizer(columns, options);
+  const writer = (await takesCopy(client)) ? createCopyWriter(columns) : INSERT_WRITER;
+  let counts: RecordingCounts = { recorded: 0, derived: 0, rejected: 0, suppressed: new Map(), line: 0 };
 
-  const reject = async (record: InputRecord, error: string): Promise<void> => {
-    rejected += 1;
-    await options.onRejected(record, error);
+  const accept = (record: InputRecord, row: Row, ofStudio: boolean, isDerived: boolean): Accepted => ({
+    record,
+    type: row.get('event_type') ?? '',
+    row: writer.encode(row),
+    ofStudio,
+    isDerived,
+  });
+
+  const check = (record: InputRecord): Checked => {
+    if (record.problem !== undefined) return { record, rows: [], error: record.problem };
+    const result = normalizer.normalize(record.text);
+    if (!result.ok) return { record, rows: [], error: result.error };
+    const { row, ofStudio } = result;
+    const derived = derivesBadAddress ? deriveBadAddress(row) : null;
+    const rows = [accept(record, row, ofStudio, false)];
+    if (derived) rows.push(accept(record, derived, ofStudio, true));
+    return { record, rows, error: null };
   };
 
-  /** @returns whether the event is to be recorded; notes it when not. */
-  const admits = ({ row, ofStudio }: Accepted): boolean => {
-    const type = row.get('event_type') ?? '';
-    if (switches === undefined || switches.isOn(type, ofStudio)) return true;
-    suppressed.set(type, (suppressed.get(type) ?? 0) + 1);
-    switches.count(type, ofStudio, 'suppressed');
-    return false;
-  };
-
-  const store = async (batch: readonly InputRecord[]): Promise<void> => {
+  /** Stores one batch; counts it when it is committed. */
+  const store = async (batch: readonly Checked[], records: number, checkpoint?: Checkpoint): Promise<void> => {
     await switches?.refresh();
+    const suppressed = new Map(counts.suppressed);
     const accepted: Accepted[] = [];
-    for (const record of batch) {
-      const { problem, text } = record;
-      const result = problem === undefined ? normalizer.normalize(text) : { ok: false as const, error: problem };
-      if (!result.ok) await reject(record, result.error);
-      else if (admits({ ...result, record })) accepted.push({ ...result, record });
+    const rejected: (readonly [InputRecord, string])[] = [];
+    for (const { record, rows, error } of batch) {
+      if (error !== null) rejected.push([record, error]);
+      for (const each of rows) {
+        const { type, ofStudio } = each;
+        if (switches === undefined || switches.isOn(type, ofStudio)) accepted.push(each);
+        else {
+          suppressed.set(type, (suppressed.get(type) ?? 0) + 1);
+          switches.count(type, ofStudio, 'suppressed');
+        }
+      }
     }
-    const refusals = await insertRows(
-      client,
-      accepted.map(({ row }) => row),
-    );
-    recorded += accepted.length - refusals.length;
-    const refused = new Map(refusals.map(({ at, error }) => [at, error]));
-    for (const [at, { record, row, ofStudio }] of accepted.entries()) {
-      const error = refused.get(at);
-      if (error !== undefined) await reject(record, error);
-      else switches?.count(row.get('event_type') ?? '', ofStudio, 'recorded');
-    }
-    // The batch is committed: where to go on is known, even if the counts cannot be written any more.
-    line = batch.at(-1)?.line ?? line;
-    await switches?.flush();
-    options.onProgress?.(counts());
+    for (const [record, error] of rejected) await options.onRejected(record, error);
+    const stored = new Set(accepted);
+    const line = batch.at(-1)?.record.line ?? counts.line;
+    const rows = accepted.map(({ row }) => row);
+    await storeRows(client, rows, writer, async (refusals) => {
+      for (const { at, error } of refusals) {
+        const refused = accepted[at] as Accepted; // `at` is an index into the rows
+        stored.delete(refused);
+        await options.onRejected(refused.record, refused.isDerived ? `its bounce_bad_address: ${error}` : error);
+      }
+      if (switches !== undefined) {
+        for (const { type, ofStudio } of stored) switches.count(type, ofStudio, 'recorded');
+        await switches.flush();
+      }
+      await checkpoint?.store(client, { records, line });
+    });
+    counts = {
+      recorded: counts.recorded + stored.size,
+      derived: counts.derived + [...stored].filter(({ isDerived }) => isDerived).length,
+      rejected: counts.rejected + rejected.length + accepted.length - stored.size,
+      suppressed,
+      line,
+    };
+    options.onProgress?.(counts);
   };
 
   return {
     get counts() {
-      return counts();
+      return counts;
     },
     missingColumns: normalizer.missingColumns,
 
-    async record(input) {
-      line = 0;
-      const batches = inBatches(input, {
+    async record(input, checkpoint) {
+      const { records: skipped, line } = checkpoint?.start ?? BEGINNING;
+      counts = { ...counts, line };
+      const batches = inBatches(checkedFrom(input, skipped, check), {
         maxItems: MAX_BATCH_EVENTS,
         maxBytes: MAX_BATCH_BYTES,
         maxWaitMs: MAX_WAIT_MS,
-        bytesOf: ({ text }) => text.length,
+        bytesOf: ({ record }) => record.text.length,
       });
-      for await (const batch of batches) await store(batch);
+      let records = skipped;
+      let storing = Promise.resolve();
+      try {
+        for (;;) {
+          const next = batches.next();
+          next.catch(() => {});
+          const { done, value: batch } = await Promise.race([next, failureOf(storing)]);
+          if (done) break;
+          await storing;
+          records += batch.filter(isDoneWith).length;
+          storing = store(batch, records, checkpoint);
+          storing.catch(() => {});
+        }
+      } finally {
+        // Not waited for: it may itself be waiting for a pipe that says nothing more.
+        batches.return(undefined).catch(() => {});
+        await storing;
+      }
     },
   };
+}
+
+/** Settles only if the work fails: a batch that does is noticed while the input is silent, too. */
+function failureOf(work: Promise<void>): Promise<never> {
+  return work.then(() => new Promise(() => {}));
+}
+
+/** Checked chunk by chunk: between them PostgreSQL gets what is on its way to it. */
+async function* checkedFrom(
+  input: InputRecords,
+  skipped: number,
+  check: (record: InputRecord) => Checked,
+): AsyncGenerator<Checked[]> {
+  let toSkip = skipped;
+  for await (const records of input) {
+    const rest = toSkip > 0 ? records.slice(toSkip) : records;
+    toSkip = Math.max(0, toSkip - records.length);
+    if (rest.length > 0) yield rest.map(check);
+  }
+}
+
+/** False for a bad one that the input breaks off in: it is looked at again when the input has grown. */
+function isDoneWith({ record, error }: Checked): boolean {
+  return error === null || record.isLast !== true;
 }

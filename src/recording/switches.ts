@@ -25,7 +25,7 @@ const INSUFFICIENT_PRIVILEGE = '42501';
 export interface Switches {
   /** Looks at the switches unless that was done a moment ago. Call it before each batch. @throws what the client throws. */
   refresh(): Promise<void>;
-  /** @param type current or former name. @param ofStudio as `isOfStudio` says. */
+  /** @param type current or former name. @param ofStudio it has a Studio id. */
   isOn(type: string, ofStudio: boolean): boolean;
   /** Notes what became of one event. */
   count(type: string, ofStudio: boolean, outcome: 'recorded' | 'suppressed'): void;

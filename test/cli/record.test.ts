@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
+import { gzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import yargs from 'yargs';
 import { record } from '../../src/cli/record.ts';
@@ -23,7 +24,7 @@ async function createScene() {
   return {
     database,
     file: (name: string) => join(folder, name),
-    write: async (name: string, content: string) => {
+    write: async (name: string, content: string | Buffer) => {
       await writeFile(join(folder, name), content);
       return join(folder, name);
     },
@@ -35,8 +36,8 @@ async function createScene() {
 }
 
 /** Runs the command on a database that has no switches, hence with `--all`. */
-async function run(args: readonly string[], url: string | undefined, input = '') {
-  const [stdout, stderr] = [new PassThrough(), new PassThrough()];
+async function run(args: readonly string[], url: string | undefined, input = '', isTTY = false) {
+  const [stdout, stderr] = [new PassThrough(), Object.assign(new PassThrough(), { isTTY })];
   const parsed = await record
     .options(yargs())
     .command(record.usage, '')
@@ -158,4 +159,30 @@ test('the whole fixture is recorded', async () => {
   );
   expect(row?.types).toBeGreaterThanOrEqual(14);
   expect(row?.longest).toBeGreaterThan(64_000);
+});
+
+test('a terminal shows how far it is, a pipe does not', async () => {
+  await using scene = await createScene();
+  const file = await scene.write('events.jsonl', `${GOOD}\n`);
+  const { stderr } = await run([file], scene.database.url, '', true);
+  expect(stderr).toMatch(/recorded 1 \(100 %, [\d,]+\/s\)/);
+});
+
+test('derived events are counted apart', async () => {
+  await using scene = await createScene();
+  const bounce = '{"event_type":"bounce_all","bounce_type":"h"}';
+  const { stdout } = await run(['--derive-bad-address'], scene.database.url, bounce);
+  expect(stdout).toBe('recorded 2, 1 of them derived, rejected 0\n');
+});
+
+test('a damaged gzip file is said with how far it came', async () => {
+  await using scene = await createScene();
+  const file = await scene.write('events.jsonl.gz', gzipSync(`${GOOD}\n`.repeat(3)).subarray(0, -8));
+  const { outcome } = await run([file], scene.database.url);
+  expect(outcome).toMatchObject({
+    code: 'RECORDING_FAILED',
+    message: expect.stringMatching(
+      /gzip file .* is damaged: .*; 3 events are recorded, up to line 3 of .*; go on behind line 3/,
+    ),
+  });
 });

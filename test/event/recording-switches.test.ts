@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
 import { EVENT_TYPES } from '../../src/event/catalog.ts';
-import { isOfStudio, RECORDING_SWITCHES, switchOf } from '../../src/event/recording-switches.ts';
+import { isStudioId, RECORDING_SWITCHES, switchOf } from '../../src/event/recording-switches.ts';
 
 /** The switch of an event with these fields, as `engine FILE` or `studio COLUMN`. */
 function placeOf(type: string, ...fields: string[]): string | null {
-  const found = switchOf(type, isOfStudio(fields));
+  const found = switchOf(type, fields.some(isStudioId));
   return found && `${found.origin} ${found.where}`;
 }
 

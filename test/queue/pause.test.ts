@@ -118,7 +118,7 @@ test('status shows what a running process says, and nothing of it once that is g
 
 test('a schema of version 1 is upgraded by init and keeps what is in it', async () => {
   const queue = await createDestinations();
-  await queue.database.query(`DROP TABLE tailrace.lane, tailrace.switches, tailrace.recording, tailrace.recording_count; ALTER TABLE tailrace.destination DROP COLUMN retry_asked;
+  await queue.database.query(`DROP TABLE tailrace.lane, tailrace.switches, tailrace.recording, tailrace.recording_count, tailrace.checkpoint; ALTER TABLE tailrace.destination DROP COLUMN retry_asked;
     UPDATE tailrace.meta SET schema_version = 1; UPDATE tailrace.destination SET paused = true WHERE key = 'crm'`);
   await expect(setPaused(queue.session, ['crm'], true)).rejects.toMatchObject({ code: 'SCHEMA_TOO_OLD' });
   await expect(readStatus(queue.session)).rejects.toMatchObject({ code: 'SCHEMA_TOO_OLD' });

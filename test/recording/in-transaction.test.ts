@@ -194,20 +194,20 @@ test('names of a caller’s own stand in nobody’s way', async () => {
 test('a schema of the first version is upgraded by init, and keeps what was granted later', async () => {
   const database = await createQueue();
   await database.query(`
-    DROP TABLE tailrace.switches, tailrace.recording, tailrace.recording_count;
+    DROP TABLE tailrace.switches, tailrace.recording, tailrace.recording_count, tailrace.checkpoint;
     DROP FUNCTION tailrace.record_event(jsonb), tailrace.record_events(jsonb);
     UPDATE tailrace.meta SET schema_version = 1`);
   const session = await Session.open({ database: database.url, applicationName: 'test' });
   onTestFinished(() => session.close());
   const { steps } = await initSchema(session, { notify: false });
-  expect(steps).toContain('upgraded schema tailrace from version 1 to 3');
+  expect(steps).toContain('upgraded schema tailrace from version 1 to 4');
   const rights = async (): Promise<object[]> =>
     database.query(
       `SELECT proname FROM pg_proc WHERE pronamespace = 'tailrace'::regnamespace AND has_function_privilege('public', oid, 'EXECUTE') ORDER BY 1`,
     );
   expect(await rights()).toEqual([{ proname: 'wake' }]);
   await database.query('GRANT EXECUTE ON FUNCTION tailrace.record_event(jsonb) TO PUBLIC');
-  expect((await initSchema(session, { notify: false })).steps).toContain('found schema tailrace, version 3');
+  expect((await initSchema(session, { notify: false })).steps).toContain('found schema tailrace, version 4');
   expect(await rights()).toEqual([{ proname: 'record_event' }, { proname: 'wake' }]);
   await storeSwitches(await database.client(), new Map([['scomp', true]]), null);
   expect(await recordEvent(database, SCOMP)).toBe('1');

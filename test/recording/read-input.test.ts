@@ -1,7 +1,8 @@
 import { Readable } from 'node:stream';
+import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type InputRecord, MAX_EVENT_BYTES } from '../../src/recording/input-record.ts';
+import { type InputRecord, type InputRecords, MAX_EVENT_BYTES } from '../../src/recording/input-record.ts';
 import { type InputFormat, readInput } from '../../src/recording/read-input.ts';
 
 async function read(input: string | Iterable<Buffer>, format: InputFormat = 'auto'): Promise<InputRecord[]> {
@@ -9,9 +10,9 @@ async function read(input: string | Iterable<Buffer>, format: InputFormat = 'aut
   return all(readInput(Readable.from(chunks), format));
 }
 
-async function all(records: AsyncIterable<InputRecord>): Promise<InputRecord[]> {
+async function all(input: InputRecords): Promise<InputRecord[]> {
   const list: InputRecord[] = [];
-  for await (const record of records) list.push(record);
+  for await (const records of input) list.push(...records);
   return list;
 }
 
@@ -27,7 +28,7 @@ function* pieces(bytes: Buffer, sizes: readonly number[]): Generator<Buffer> {
 test('each line is a record with its number; blank lines count but are no records', async () => {
   expect(await read('{"a":1}\r\n\n  \n{"b":2}')).toEqual([
     { line: 1, text: '{"a":1}\r' },
-    { line: 4, text: '{"b":2}' },
+    { line: 4, text: '{"b":2}', isLast: true },
   ]);
 });
 
@@ -100,7 +101,12 @@ test('an array that ends too early gives what came before and one problem', asyn
   const records = await read('[{"a":1},\n{"b":2');
   expect(records).toEqual([
     { line: 1, text: '{"a":1}' },
-    { line: 2, text: '', problem: 'not a JSON array from here on, the rest is not read: the input breaks off' },
+    {
+      line: 2,
+      text: '',
+      problem: 'not a JSON array from here on, the rest is not read: the input breaks off',
+      isLast: true,
+    },
   ]);
 });
 
@@ -127,4 +133,48 @@ test('an input that fails in the middle fails the reading', async () => {
     throw new Error('the disk is gone');
   }
   await expect(all(readInput(input(), 'auto'))).rejects.toThrow('the disk is gone');
+});
+
+const TWO = [expect.objectContaining({ text: '{"a":1}' }), expect.objectContaining({ text: '{"a":2}' })];
+
+test.each([
+  ['lines', '{"a":1}\n{"a":2}\n'],
+  ['an array', '[{"a":1},{"a":2}]'],
+  ['an object around an array', '{"events":[{"a":1},{"a":2}]}'],
+  [
+    'one with more in it',
+    '{\n "v": {"events": [0]}, "s": "\\"events\\":[", "events" :\n[{"a":1},{"a":2}], "n": [null]}',
+  ],
+])('%s, also gzipped and in any pieces, are told by their beginning', async (_, text) => {
+  for (const bytes of [
+    Buffer.from(text),
+    gzipSync(text),
+    Buffer.concat([gzipSync(text.slice(0, 9)), gzipSync(text.slice(9))]),
+  ]) {
+    expect(await read([bytes])).toEqual(TWO);
+    expect(await read(pieces(bytes, [1, 3]))).toEqual(TWO);
+  }
+});
+
+test('an event with a field called events is a line', async () => {
+  expect(await read('{"event_type":"x","events":[{"a":1}]}\n')).toHaveLength(1);
+  expect(await read('{"e":{"events":[1]}}\n{"events":[1]}')).toHaveLength(2);
+});
+
+test('an object without events, or with others than an array, is said', async () => {
+  expect(await read('{"a":[1]}', 'array')).toMatchObject([{ problem: expect.stringContaining('no array "events"') }]);
+  expect(await read('{"events":7}', 'array')).toMatchObject([
+    { problem: expect.stringContaining('"events" is not an array') },
+  ]);
+});
+
+test('gzip that breaks off gives what came before and fails', async () => {
+  const whole = gzipSync(Array.from({ length: 9_000 }, (_, n) => `{"a":${n * 7919}}`).join('\n'));
+  const records: InputRecord[] = [];
+  const reading = async (): Promise<void> => {
+    for await (const some of readInput(Readable.from([whole.subarray(0, whole.length - 9)]), 'auto'))
+      records.push(...some);
+  };
+  await expect(reading()).rejects.toMatchObject({ code: 'Z_BUF_ERROR' });
+  expect(records[0]).toEqual({ line: 1, text: '{"a":0}' });
 });

@@ -1,10 +1,10 @@
+import { createHash } from 'node:crypto';
 import { PassThrough } from 'node:stream';
 import { expect, test } from 'vitest';
 import { EVENT_TYPES } from '../../src/event/catalog.ts';
 import { QUEUE_COLUMNS } from '../../src/event/queue-columns.ts';
-import { openRecordingConnection } from '../../src/recording/connection.ts';
+import { type CopyClient, openRecordingConnection } from '../../src/recording/connection.ts';
 import type { InputRecord } from '../../src/recording/input-record.ts';
-import type { QueryClient } from '../../src/recording/queue-table.ts';
 import { readInput } from '../../src/recording/read-input.ts';
 import { createRecorder, type RecorderOptions } from '../../src/recording/recorder.ts';
 import { createTestDatabase, type TestDatabase } from '../helpers/postgres.ts';
@@ -24,7 +24,7 @@ async function createQueue(columns = QUEUE_COLUMNS): Promise<TestDatabase> {
 }
 
 /** Records lines and gives the counts with the rejected events as `line: error`. */
-async function recordLines(client: QueryClient, lines: readonly string[], options: Partial<RecorderOptions> = {}) {
+async function recordLines(client: CopyClient, lines: readonly string[], options: Partial<RecorderOptions> = {}) {
   const rejections: string[] = [];
   const onRejected = async ({ line }: InputRecord, error: string) => void rejections.push(`${line}: ${error}`);
   const recorder = await createRecorder(client, { ...OPTIONS, onRejected, ...options });
@@ -128,8 +128,8 @@ test('an event from a pipe is stored although the pipe stays open', async () => 
 test('what came before the input fails is stored', async () => {
   await using database = await createQueue();
   await using connection = await openRecordingConnection(database.url);
-  async function* input(): AsyncGenerator<InputRecord> {
-    yield { line: 1, text: '{"event_type":"scomp"}' };
+  async function* input(): AsyncGenerator<InputRecord[]> {
+    yield [{ line: 1, text: '{"event_type":"scomp"}' }];
     throw new Error('the disk is gone');
   }
   const recorder = await createRecorder(connection, { ...OPTIONS, onRejected: async () => {} });
@@ -170,4 +170,101 @@ test('a connection that dies is an error of the database, not of the events', as
 test('a database that is not there is an error with exit code 69', async () => {
   const opening = openRecordingConnection('postgresql://postgres@/x?host=/nonexistent');
   await expect(opening).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE', exitCode: 69 });
+});
+
+test('a hard bounce brings a bad address with it when that is asked for, and nothing else does', async () => {
+  await using database = await createQueue();
+  await using connection = await openRecordingConnection(database.url);
+  const bounce = (members: string): string => `{"event_type":"hook_stat","event_time":5,"listid":"T1",${members}}`;
+  const lines = [
+    bounce('"bounce_type":"h","event_unique_id":"u","synchronous":true,"bounce_text":"gone"'),
+    bounce('"bounce_type":"s"'),
+    bounce('"bounce_code":10'),
+    '{"event_type":"scomp","bounce_type":"h"}',
+  ];
+  expect(await recordLines(connection, lines)).toMatchObject({ recorded: 4, derived: 0 });
+  await database.query('DELETE FROM events');
+  for (const _ of [1, 2]) {
+    expect(await recordLines(connection, lines, { derivesBadAddress: true })).toMatchObject({
+      recorded: 5,
+      derived: 1,
+    });
+  }
+  const derived = await database.query(
+    `SELECT event_time, listid, bounce_type, bounce_text, synchronous, event_unique_id FROM events WHERE event_type = 'bounce_bad_address'`,
+  );
+  const event_unique_id = createHash('sha256').update('bounce_bad_address u').digest('hex');
+  const expected = {
+    event_time: 5,
+    listid: 't1',
+    bounce_type: 'h',
+    bounce_text: 'gone',
+    synchronous: null,
+    event_unique_id,
+  };
+  expect(derived).toEqual([expected, expected]);
+});
+
+test('columns of the table that an event does not name get their defaults', async () => {
+  await using database = await createQueue();
+  await database.query(`ALTER TABLE events ADD note text DEFAULT 'none', ADD rank int GENERATED ALWAYS AS (1) STORED`);
+  await using connection = await openRecordingConnection(database.url);
+  const lines = ['{"event_type":"a"}', '{"event_type":"b","note":"said"}', '{"event_type":"c","note":null}'];
+  expect(await recordLines(connection, lines)).toMatchObject({ recorded: 3, rejected: 0 });
+  expect(await database.query('SELECT event_type, note FROM events ORDER BY 1')).toEqual([
+    { event_type: 'a', note: 'none' },
+    { event_type: 'b', note: 'said' },
+    { event_type: 'c', note: 'none' },
+  ]);
+});
+
+test('a view takes events, and a constraint that waits for the commit refuses only its own', async () => {
+  await using database = await createQueue();
+  await database.query(`CREATE TABLE seen (email varchar PRIMARY KEY); INSERT INTO seen VALUES ('a'), ('b');
+    ALTER TABLE events ADD FOREIGN KEY (email) REFERENCES seen DEFERRABLE INITIALLY DEFERRED`);
+  await using connection = await openRecordingConnection(database.url);
+  const lines = ['a', 'x', 'b'].map((email) => JSON.stringify({ event_type: 'scomp', email }));
+  const refused = { recorded: 2, rejected: 1, rejections: [expect.stringMatching(/^2: .*foreign key/)] };
+  expect(await recordLines(connection, lines)).toMatchObject(refused);
+  await database.query('ALTER TABLE events RENAME TO behind; CREATE VIEW events AS SELECT * FROM behind');
+  expect(await recordLines(connection, lines)).toMatchObject(refused);
+  expect(await database.query('SELECT FROM behind')).toHaveLength(4);
+});
+
+test('a statement trigger is called, as for an INSERT', async () => {
+  await using database = await createQueue();
+  await database.query(`CREATE FUNCTION say() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_notify('said', ''); RETURN NULL; END $$;
+    CREATE TRIGGER say AFTER INSERT ON events FOR EACH STATEMENT EXECUTE FUNCTION say()`);
+  const listener = await database.client();
+  let said = 0;
+  listener.on('notification', () => {
+    said += 1;
+  });
+  await listener.query('LISTEN said');
+  await using connection = await openRecordingConnection(database.url);
+  await recordLines(connection, ['{"event_type":"scomp"}', '{"event_type":"scomp"}']);
+  await waitFor(() => said === 1);
+});
+
+test('a batch that fails is said although the pipe stays open and silent', async () => {
+  await using database = await createQueue();
+  await using connection = await openRecordingConnection(database.url);
+  const pipe = new PassThrough();
+  const recorder = await createRecorder(connection, { ...OPTIONS, onRejected: async () => {} });
+  await database.query('DROP TABLE events');
+  const recording = recorder.record(readInput(pipe, 'auto'));
+  pipe.write('{"event_type":"scomp"}\n');
+  await expect(recording).rejects.toMatchObject({ code: '42P01' });
+  pipe.destroy();
+});
+
+test('a batch of megabytes that is refused at its beginning is halved, and the connection goes on', async () => {
+  await using database = await createQueue();
+  await database.query(`ALTER TABLE events ADD CHECK (email <> 'evil')`);
+  await using connection = await openRecordingConnection(database.url);
+  const lines = Array.from({ length: 300 }, (_, n) =>
+    JSON.stringify({ event_type: 'scomp', email: n === 0 ? 'evil' : 'good', headers: 'x'.repeat(20_000) }),
+  );
+  expect(await recordLines(connection, lines)).toMatchObject({ recorded: 299, rejected: 1 });
+  expect(await recordLines(connection, lines.slice(1, 3))).toMatchObject({ recorded: 2, rejected: 0 });
 });

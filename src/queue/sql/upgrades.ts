@@ -41,4 +41,22 @@ CREATE TABLE tailrace.recording_count (
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
 `,
   },
+  {
+    version: 4,
+    sql: `
+-- How far a recorder has come in a file, moved in the transaction of each batch.
+CREATE TABLE tailrace.checkpoint (
+  host         text NOT NULL,
+  path         text NOT NULL,                           -- absolute, links resolved
+  size         bigint NOT NULL,                         -- when it was opened: a smaller one is another file
+  head_bytes   int    NOT NULL,
+  head_sha256  bytea  NOT NULL,                         -- of its first head_bytes
+  run          uuid   NOT NULL,                         -- whose position it is; another recorder's batch is refused
+  records      bigint NOT NULL,                         -- that are recorded, rejected or switched off
+  line         bigint NOT NULL,                         -- on which the last of them begins
+  recorded_at  timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (host, path)
+) WITH (fillfactor = 50);
+`,
+  },
 ];
