@@ -125,7 +125,7 @@ describe('what the program says', () => {
     expect([...new Set(codes)].filter((code) => !OPERATIONS.includes(`\`${code}\``))).toEqual([]);
   });
 
-  test('every command and option of --help is mentioned', async () => {
+  test('every command and option of --help is mentioned', { timeout: 180_000 }, async () => {
     const { stdout } = await runCli(['--help']);
     const commands = [...stdout.matchAll(/^ {2}tailrace (\w+)/gm)].map(([, command = '']) => command);
     expect(commands.length).toBeGreaterThan(4);
