@@ -1,7 +1,7 @@
 // The connection that recording inserts on. Knows which of PostgreSQL's errors speak of the server and not of an event.
 
 import pg from 'pg';
-import { EXIT, messageOf, TailraceError } from '../lib/errors.ts';
+import { databaseUnavailable } from '../lib/database-unavailable.ts';
 import type { QueryClient } from './queue-table.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -35,7 +35,7 @@ export async function openRecordingConnection(
     client.on('error', () => {}); // the query under way, or the next one, fails with it
     await client.connect();
   } catch (cause) {
-    throw unavailable(cause);
+    throw databaseUnavailable(cause);
   }
   return {
     async query(sql, params) {
@@ -43,18 +43,11 @@ export async function openRecordingConnection(
         return await client.query<Record<string, unknown>>(sql, params);
       } catch (cause) {
         const isAnswer = cause instanceof pg.DatabaseError && !SERVER_TROUBLE.test(cause.code ?? '');
-        throw isAnswer ? cause : unavailable(cause);
+        throw isAnswer ? cause : databaseUnavailable(cause);
       }
     },
     async [Symbol.asyncDispose]() {
       await client.end().catch(() => {});
     },
   };
-}
-
-function unavailable(cause: unknown): TailraceError {
-  return new TailraceError('DATABASE_UNAVAILABLE', `the database is not available: ${messageOf(cause)}`, {
-    exitCode: EXIT.unavailable,
-    cause,
-  });
 }
