@@ -19,7 +19,7 @@ export class HeldFile {
   #lock: LocalLock | null = null;
   #id = '';
 
-  /** Of the journal in the folder of the lock that is held. */
+  /** Of the journal in the folder of the lock that is held; without a log file that of no journal. */
   get id(): string {
     return this.#id;
   }
@@ -49,20 +49,21 @@ export class HeldFile {
    * @throws {TailraceError} `START_AFRESH` when the new file is taken or cannot be had; what `takeOver` throws.
    */
   async change(to: LogFileConfig | null, takeOver: (place: RightsOptions['journal']) => Promise<void>): Promise<void> {
-    const isSameFolder = to !== null && this.directory === stateDirectory(to.filename);
-    const [before, file, id] = [this.#lock, this.#file, this.#id];
-    const place = await (isSameFolder ? this.#identify(to) : this.#takeNext(to)).catch((error) => {
+    if (to !== null && this.directory === stateDirectory(to.filename)) {
+      this.#file = to;
+      return await takeOver(this.#place);
+    }
+    const before = this.#lock;
+    const place = await this.#takeNext(to).catch((error) => {
       if (!(error instanceof TailraceError)) throw error;
       return error;
     });
-    if (place === null || place instanceof TailraceError) {
-      [this.#lock, this.#file, this.#id] = [before, file, id];
+    if (place === null || place instanceof TailraceError)
       throw startAfresh(place === null ? `another tailrace process holds ${lockOf(to)}` : messageOf(place), place);
-    }
     try {
       await takeOver(place);
     } finally {
-      if (!isSameFolder) await before?.release();
+      await before?.release();
     }
   }
 
@@ -82,22 +83,23 @@ export class HeldFile {
     await held?.release();
   }
 
-  /** Takes a lock beside the one that is held, which is forgotten here. */
+  /** Takes a lock beside the one that is held, which is forgotten here, unless it gets none. */
   async #takeNext(file: LogFileConfig | null): Promise<RightsOptions['journal'] | null> {
     const lock = file && (await acquireLocalLock(file));
     if (file !== null && lock === null) return null;
-    this.#lock = lock;
-    return await this.#identify(file).catch(async (error) => {
-      await this.release();
+    try {
+      this.#id = lock === null ? randomUUID() : await journalId(lock.directory);
+    } catch (error) {
+      await lock?.release();
       throw error;
-    });
+    }
+    this.#lock = lock;
+    this.#file = file;
+    return this.#place;
   }
 
-  async #identify(file: LogFileConfig | null): Promise<RightsOptions['journal']> {
-    this.#file = file;
-    if (this.#lock === null) return { id: randomUUID(), at: `${hostname()}${NO_JOURNAL}` };
-    this.#id = await journalId(this.#lock.directory);
-    return { id: this.#id, at: `${hostname()}:${this.#lock.directory}` };
+  get #place(): RightsOptions['journal'] {
+    return { id: this.#id, at: `${hostname()}${this.#lock === null ? NO_JOURNAL : `:${this.#lock.directory}`}` };
   }
 }
 

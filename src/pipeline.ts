@@ -57,6 +57,8 @@ export interface PipelineOptions {
   readonly rights: Rights;
   /** Opens the settling connection. */
   readonly open: () => Promise<Session>;
+  /** The one whose lock is held: by now another configuration may be in force already. */
+  readonly logFile: LogFileConfig | null;
   /** The configuration in force; a batch keeps the one it was read under. */
   readonly regime: () => Regime;
   /** Wakes the reader up. */
@@ -159,7 +161,7 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     signal: feeding,
   });
   const logFile: LogFileStage = createLogFileStage({
-    logFile: regime().config.logFile,
+    logFile: options.logFile,
     log: logger,
     journal: { ...options.journal, stillOpen },
     signal: AbortSignal.any([stop, over]),

@@ -136,6 +136,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
       clean = await runPipeline({
         rights,
         open,
+        logFile: first.logFile,
         regime: () => current.regime,
         nudge,
         once,
