@@ -26,7 +26,6 @@ test.for([
   [['run', '--config']],
   [['status', '--database']],
   [['run', '--log-level', 'loud']],
-  [['retry', '--id', '9999999999999999999']],
 ] as const)('%j is wrong usage: exit code 2, and where to find help', async ([args]) => {
   await using world = await createWorld({ bare: true });
   const { code, stdout, stderr } = await world.cli(args);
@@ -104,6 +103,15 @@ test.for([[['retry', '--parked']], [['pause', 'x']], [['status']]] as const)(
     expect(stderr).toMatch(/^tailrace: .*run `tailrace init`/);
   },
 );
+
+test('an id beyond what the queue can hold is wrong usage', async () => {
+  await using world = await createWorld({ bare: true });
+  const { code, stderr } = await world.cli(['retry', '--id', '9999999999999999999']);
+  expect({ code, stderr }).toEqual({
+    code: 2,
+    stderr: 'tailrace: --id takes the number of an event, not "9999999999999999999"\n',
+  });
+});
 
 test('a table that is in use is a reason to try again', async () => {
   await using world = await createWorld({ bare: true });
