@@ -26,6 +26,15 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
 
 const EPILOGUE = `Exit codes: 0 good, 1 problem found, 2 usage, 69 unavailable, 75 try again later.`;
 
+const IN_USE = { hint: '; the table is in use by something else: try again', exitCode: EXIT.tryAgain } as const;
+/** What to do about refusals that a person meets, by SQLSTATE. */
+const REFUSALS: Readonly<Record<string, { readonly hint: string; readonly exitCode?: ExitCode }>> = {
+  '42501': { hint: '; grant the role what the README lists, or run `tailrace init` as the owner' },
+  // lock_timeout, statement_timeout
+  '55P03': IN_USE,
+  '57014': IN_USE,
+};
+
 /**
  * Runs one command line.
  *
@@ -126,12 +135,8 @@ async function perform(work: () => Promise<ExitCode>, { stderr }: CommandContext
       return error.exitCode;
     }
     if (!isServerError(error)) throw error;
-    stderr.write(`tailrace: PostgreSQL refused: ${messageOf(error)} (${codeOf(error)})${hintFor(codeOf(error))}\n`);
-    return EXIT.problem;
+    const { hint = '', exitCode = EXIT.problem } = REFUSALS[codeOf(error) ?? ''] ?? {};
+    stderr.write(`tailrace: PostgreSQL refused: ${messageOf(error)} (${codeOf(error)})${hint}\n`);
+    return exitCode;
   }
-}
-
-/** What to do about the refusals that a first start meets. */
-function hintFor(sqlState: string | undefined): string {
-  return sqlState === '42501' ? '; grant the role what the README lists, or run `tailrace init` as the owner' : '';
 }

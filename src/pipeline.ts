@@ -14,13 +14,14 @@
 
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { isDeepStrictEqual } from 'node:util';
 import type { Config, LogFileConfig } from './config/config.ts';
 import { createDestination } from './destinations/create-destination.ts';
 import { attemptLine } from './flow/attempt.ts';
 import type { Regime } from './flow/batch.ts';
 import type { Settled, Settlement } from './flow/settlement.ts';
 import { delay } from './lib/delay.ts';
-import { messageOf } from './lib/errors.ts';
+import { EXIT, messageOf, TailraceError } from './lib/errors.ts';
 import type { Logger } from './lib/logger.ts';
 import type { Nudge } from './lib/nudge.ts';
 import { createDeliveryLog, type DeliveryLogTarget } from './log-file/delivery-log.ts';
@@ -56,6 +57,8 @@ export interface PipelineOptions {
   readonly rights: Rights;
   /** Opens the settling connection. */
   readonly open: () => Promise<Session>;
+  /** The one whose lock is held: by now another configuration may be in force already. */
+  readonly logFile: LogFileConfig | null;
   /** The configuration in force; a batch keeps the one it was read under. */
   readonly regime: () => Regime;
   /** Wakes the reader up. */
@@ -80,7 +83,7 @@ export interface PipelineOptions {
  * Runs until `stop`, the end of a `once`, or the loss of the right to write.
  *
  * @returns true when nothing is left in flight.
- * @throws {TailraceError} `REVOKED`; with `once` the log file's error when it cannot be written; any other error is a bug.
+ * @throws {TailraceError} `REVOKED`, `START_AFRESH`; with `once` the log file's error when it cannot be written; any other error is a bug.
  */
 export async function runPipeline(options: PipelineOptions): Promise<boolean> {
   const { rights, regime, once, logger, stop } = options;
@@ -91,7 +94,7 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
   const ended = new AbortController();
   const feeding = AbortSignal.any([stop, ended.signal, rights.revoked]);
 
-  /** `run --once` does not wait for a log file that cannot be written. */
+  /** A log file that cannot be written is not waited for by `run --once`, nor when another one is configured by now. */
   const broken = new AbortController();
   const over = AbortSignal.any([rights.revoked, broken.signal]);
 
@@ -158,7 +161,7 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     signal: feeding,
   });
   const logFile: LogFileStage = createLogFileStage({
-    logFile: regime().config.logFile,
+    logFile: options.logFile,
     log: logger,
     journal: { ...options.journal, stillOpen },
     signal: AbortSignal.any([stop, over]),
@@ -167,7 +170,7 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     },
     onLines: options.onLines,
     beforeSwitch: async (_from, to, takeOver) => {
-      while (logFile.readableLength > 0 || !router.quiet || router.readableLength > 0 || settler.writableLength > 0) {
+      while (!isQuiet()) {
         // Not only waited out: after its signal a delay is no pause at all.
         over.throwIfAborted();
         await delay(QUIET_CHECK_MS, over);
@@ -175,6 +178,15 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
       await options.onSwitch(to, takeOver);
     },
   });
+  const isQuiet = (): boolean =>
+    logFile.readableLength === 0 && router.quiet && router.readableLength === 0 && settler.writableLength === 0;
+  /** The batch that waits was read under the configuration of then, and would wait for its file for ever. */
+  const giveUpOldFile = (): void => {
+    const { lastError, config } = logFile.status();
+    if (lastError === null || isDeepStrictEqual(config, regime().config.logFile) || !isQuiet()) return;
+    const message = `another logfile is configured while the one before cannot be written: ${lastError.message}; starting afresh`;
+    broken.abort(new TailraceError('START_AFRESH', message, { exitCode: EXIT.tryAgain, cause: lastError }));
+  };
   options.onFiles({
     reopen: () => {
       logFile.reopen();
@@ -199,7 +211,10 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     { objectMode: true, highWaterMark: READ_AHEAD },
   );
 
-  const pumping = setInterval(() => router.lanes.pump(), 1_000);
+  const pumping = setInterval(() => {
+    router.lanes.pump();
+    giveUpOldFile();
+  }, 1_000);
   try {
     await pipeline(reader, logFile, router, settler, { signal: over });
     return inFlight.size === 0 && logFile.unsettled() === 0;

@@ -5,31 +5,26 @@
 //        ▲             │ revoked
 //        └─────────────┘
 
-import { randomUUID } from 'node:crypto';
-import { hostname } from 'node:os';
-import type { Config, LogFileConfig } from './config/config.ts';
+import type { Config } from './config/config.ts';
 import type { LoadedConfig } from './config/load.ts';
 import { formatProblem } from './config/problem.ts';
 import { watchConfig } from './config/watch.ts';
 import type { Regime } from './flow/batch.ts';
 import { type Summary, Tally } from './flow/tally.ts';
+import { HeldFile, lockOf } from './held-file.ts';
 import { inherit } from './inheritance.ts';
 import { noteServer } from './last-server.ts';
 import { delay } from './lib/delay.ts';
 import { codeOf, EXIT, isServerError, messageOf, TailraceError } from './lib/errors.ts';
 import { createThrottle, type Logger } from './lib/logger.ts';
 import { createNudge } from './lib/nudge.ts';
-import { journalId } from './log-file/journal-id.ts';
-import { acquireLocalLock, type LocalLock, stateDirectory } from './log-file/local-lock.ts';
-import { type FolderState, keepFolder } from './log-file/state-folder.ts';
+import { stateDirectory } from './log-file/local-lock.ts';
 import { runPipeline } from './pipeline.ts';
 import { enforce } from './queue/regime.ts';
-import { endsTenure, Rights, type RightsOptions } from './queue/rights.ts';
+import { endsTenure, Rights } from './queue/rights.ts';
 import { Session } from './queue/session.ts';
 
 const STANDBY_POLL_MS = 1_000;
-/** Ends the place of a process without a log file: it leaves nothing behind that could stand in a file. */
-const NO_JOURNAL = ':';
 
 export interface ProcessorOptions {
   /** Good, as loaded at the start. */
@@ -70,23 +65,24 @@ export function createProcessor(options: ProcessorOptions): Processor {
   let config = options.loaded.config;
   let files: { reopen(): void } | null = null;
   let inForce: { readonly rights: Rights; regime: Regime } | null = null;
-  let lock: LocalLock | null = null;
-  /** The log file that `lock` is of. */
-  let locked: LogFileConfig | null = null;
+  const held = new HeldFile();
+  /** What another process has, when an attempt to become the writer comes back without anything. */
+  let waitsFor = 'the queue';
 
   const open = (): Promise<Session> => Session.open({ database: options.database, applicationName: 'tailrace' });
 
   /** Tries until it gets something; a `once` gives up at the first failure. */
-  const persist = async <T>(attempt: () => Promise<T | null>, holds: () => string): Promise<T | null> => {
-    let said = '';
+  const persist = async <T>(attempt: () => Promise<T | null>): Promise<T | null> => {
+    // Two that stand by meet at the lock of their file now and then: each is said once.
+    const said = new Set<string>();
     for (;;) {
       try {
         const got = await attempt();
         if (got !== null) return got;
-        const busy = `another tailrace process holds ${holds()}`;
+        const busy = `another tailrace process holds ${waitsFor}`;
         if (once) throw new TailraceError('BUSY', `${busy}; try again later`, { exitCode: EXIT.tryAgain });
-        if (said !== busy) logger.info(`${busy}; standing by`);
-        said = busy;
+        if (!said.has(busy)) logger.info(`${busy}; standing by`);
+        said.add(busy);
       } catch (error) {
         if (once || !(error instanceof TailraceError || isServerError(error)) || endsTenure(error)) throw error;
         complain({ error: messageOf(error), code: codeOf(error) }, 'cannot start; trying again every second');
@@ -96,70 +92,39 @@ export function createProcessor(options: ProcessorOptions): Processor {
     }
   };
 
-  /** Holds the lock of this file and of no other. @returns null when another process has it. */
-  const takeLock = async (file: LogFileConfig | null): Promise<true | null> => {
-    const directory = file && stateDirectory(file.filename);
-    if (lock !== null && lock.directory !== directory) {
-      await lock.release();
-      lock = null;
-    }
-    if (file === null) return true;
-    lock ??= await acquireLocalLock(file);
-    locked = file;
-    return lock && true;
-  };
-  const lockOf = (file: LogFileConfig | null): string => `the lock of ${file?.filename}`;
-
-  /** The id of the journal in the folder of the lock that is held. */
-  let id = '';
-  const journal = async (): Promise<RightsOptions['journal']> => {
-    if (lock === null) return { id: randomUUID(), at: `${hostname()}${NO_JOURNAL}` };
-    id = await journalId(lock.directory);
-    return { id, at: `${hostname()}:${lock.directory}` };
-  };
-
-  /** Sees to it that lock and id are beside the log file still. */
-  const keepState = async (): Promise<FolderState> => {
-    if (lock === null || locked === null) return 'in place';
-    const kept = await keepFolder(lock, locked, id);
-    lock = kept.lock;
-    return kept.state;
-  };
-
   /** Tries to become the writer; which file to lock may change between two attempts. @returns null when another process is. */
   const acquire = async (): Promise<Entry | null> => {
     const underConfig = config;
-    if (!(await takeLock(underConfig.logFile))) return null;
-    const rights = await Rights.acquire({
-      open,
-      journal: await journal(),
-      markProcessed: () => config.onDelivered === 'mark_processed',
-      onWake: nudge.nudge,
-      logger,
-    });
+    waitsFor = lockOf(underConfig.logFile);
+    const journal = await held.take(underConfig.logFile);
+    if (journal === null) return null;
+    waitsFor = 'the queue';
+    let rights: Rights | null = null;
+    try {
+      rights = await Rights.acquire({
+        open,
+        journal,
+        markProcessed: () => config.onDelivered === 'mark_processed',
+        onWake: nudge.nudge,
+        logger,
+      });
+    } finally {
+      // Who has the queue may be told to write this file, and we wait for the queue.
+      if (rights === null) await held.release();
+    }
     return rights && { rights, config: underConfig };
-  };
-
-  /** Becomes the writer, or null when stopped while standing by. */
-  const enter = async (): Promise<Entry | null> => {
-    const entry = await persist(acquire, () =>
-      config.logFile !== null && lock === null ? lockOf(config.logFile) : 'the queue',
-    );
-    return entry;
   };
 
   /** One tenure as the writer. @returns false when another process took over, or another server. */
   const tenure = async ({ rights, config: first }: Entry): Promise<boolean> => {
     let clean = false;
-    const own = lock && first.logFile ? { id, directory: lock.directory, file: first.logFile } : null;
+    const { directory, id } = held;
+    const own = directory !== null && first.logFile ? { id, directory, file: first.logFile } : null;
     await noteServer(own?.directory ?? null, rights, logger);
     const { release, ...inheritance } = await inherit(rights.predecessors, own, logger);
     const yielding = new AbortController();
     try {
-      const regime = await persist(
-        async () => enforce(await rights.session(stop), first, rights.epoch),
-        () => 'the queue',
-      );
+      const regime = await persist(async () => enforce(await rights.session(stop), first, rights.epoch));
       if (regime === null) return true;
       const current = { rights, regime };
       inForce = current;
@@ -171,23 +136,19 @@ export function createProcessor(options: ProcessorOptions): Processor {
       clean = await runPipeline({
         rights,
         open,
+        logFile: first.logFile,
         regime: () => current.regime,
         nudge,
         once,
-        onSwitch: async (to, takeOver) => {
-          const taken = await persist(
-            () => takeLock(to),
-            () => lockOf(to),
-          );
-          if (!taken) return;
-          const place = await journal();
-          await takeOver();
-          await rights.moveJournal(place, stop);
-        },
+        onSwitch: (to, takeOver) =>
+          held.change(to, async (place) => {
+            await takeOver();
+            await rights.moveJournal(place, stop);
+          }),
         journal: {
-          of: (file) => ({ directory: stateDirectory(file.filename), id }),
+          of: (file) => ({ directory: stateDirectory(file.filename), id: held.id }),
           keep: async () => {
-            const state = await keepState();
+            const state = await held.keep();
             if (state === 'taken') yielding.abort();
             return state;
           },
@@ -202,8 +163,6 @@ export function createProcessor(options: ProcessorOptions): Processor {
         stop: AbortSignal.any([stop, yielding.signal]),
       });
       if (!yielding.signal.aborted || stop.aborted) return true;
-      await lock?.release();
-      lock = null;
       logger.error(
         { error: 'its hidden folder was removed, and another process has the log file now' },
         'stopped writing',
@@ -218,8 +177,10 @@ export function createProcessor(options: ProcessorOptions): Processor {
     } finally {
       inForce = null;
       files = null;
-      await rights.release(clean);
+      // Before the queue: its next writer takes over what stands in our journals, and asks once for their locks.
       await release();
+      await held.release();
+      await rights.release(clean);
     }
   };
 
@@ -264,14 +225,14 @@ export function createProcessor(options: ProcessorOptions): Processor {
           });
       try {
         while (!stop.aborted) {
-          const entry = await enter();
+          const entry = await persist(acquire);
           if (entry === null || (await tenure(entry))) break;
         }
         return tally.summary;
       } finally {
         watching.abort();
         await watched;
-        await lock?.release();
+        await held.release();
       }
     },
   };

@@ -2,7 +2,7 @@
 
 import { readFile, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { EXIT, messageOf, TailraceError } from '../lib/errors.ts';
+import { codeOf, EXIT, messageOf, TailraceError } from '../lib/errors.ts';
 import { loadJournal } from '../log-file/journal/load.ts';
 import { decodeHeader, decodeRecords, type JournalRecord } from '../log-file/journal/record.ts';
 import { segmentPath } from '../log-file/journal/segment.ts';
@@ -62,7 +62,7 @@ async function segmentsOf(file: string): Promise<string[]> {
   } catch (cause) {
     throw new TailraceError(
       'JOURNAL_NOT_FOUND',
-      `cannot read the journal in ${directory}: ${messageOf(cause)}; name a log file, its state folder or a segment`,
+      `cannot read the journal in ${directory}: ${messageOf(cause)}; ${adviceOn(cause)}`,
       { cause },
     );
   }
@@ -72,9 +72,17 @@ async function read(path: string): Promise<Buffer> {
   try {
     return await readFile(path);
   } catch (cause) {
-    throw new TailraceError('JOURNAL_NOT_FOUND', `cannot read ${path}: ${messageOf(cause)}`, { cause });
+    throw new TailraceError('JOURNAL_NOT_FOUND', `cannot read ${path}: ${messageOf(cause)}; ${adviceOn(cause)}`, {
+      cause,
+    });
   }
 }
+
+/** The folder is for the account of the processor alone. */
+const adviceOn = (cause: unknown): string =>
+  codeOf(cause) === 'EACCES'
+    ? 'run it as the user that runs tailrace'
+    : 'name a log file, its state folder or a segment';
 
 function describe(record: JournalRecord): string {
   switch (record.type) {

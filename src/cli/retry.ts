@@ -28,7 +28,7 @@ export const retry: Command = {
     if (destination === null && id === null && args.parked !== true) {
       throw new TailraceError('USAGE', 'name a destination, an event with --id, or --parked', { exitCode: EXIT.usage });
     }
-    if (id !== null && !/^-?\d{1,19}$/.test(id)) {
+    if (id !== null && !isEventId(id)) {
       throw new TailraceError('USAGE', `--id takes the number of an event, not "${id}"`, { exitCode: EXIT.usage });
     }
     const onProgress = (due: number): void => void stderr.write(`${count(due)} due so far\n`);
@@ -40,5 +40,8 @@ export const retry: Command = {
     return EXIT.ok;
   },
 };
+
+/** A bigint, as the queue's ids are. */
+const isEventId = (id: string): boolean => /^-?\d{1,19}$/.test(id) && BigInt.asIntN(64, BigInt(id)) === BigInt(id);
 
 const count = (value: number): string => value.toLocaleString('en-US');

@@ -38,6 +38,8 @@ export interface LogFileStageOptions {
 export interface LogFileStatus {
   /** The file in use, with its date; null when none is configured or open. */
   readonly path: string | null;
+  /** What it goes by: that of the batch in hand, or of the last one. */
+  readonly config: LogFileConfig | null;
   readonly state: 'ok' | 'degraded';
   readonly lastError: TailraceError | null;
 }

@@ -6,6 +6,7 @@ import type { LogFileConfig } from '../config/config.ts';
 import type { Logger } from '../lib/logger.ts';
 import { Appender } from './appender.ts';
 import type { LineClock } from './clock.ts';
+import { explainFailure } from './failure.ts';
 import { createFileName, type FileName } from './file-name.ts';
 import type { LogFileSystem } from './handle.ts';
 import { Journal } from './journal/journal.ts';
@@ -126,7 +127,13 @@ async function openJournals(
   known: KnownLines[],
 ): Promise<Journal> {
   for (const place of journal.inherited) {
-    if (place.file.filename !== file.filename) known.push(await openJournal(place, journal, options));
+    if (place.file.filename === file.filename) continue;
+    known.push(
+      await openJournal(place, journal, options).catch((error) => {
+        // Else it would be said of the file in force.
+        throw explainFailure(error, place.file.filename) ?? error;
+      }),
+    );
   }
   const own = await openJournal({ file, ...journal.of(file) }, journal, options);
   known.push(own);

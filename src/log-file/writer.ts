@@ -278,6 +278,7 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
     },
     status: (): LogFileStatus => ({
       path: target?.appender.path ?? null,
+      config: wanted,
       state: retry.lastError === null ? ('ok' as const) : ('degraded' as const),
       lastError: retry.lastError,
     }),

@@ -3,10 +3,12 @@
 
 import { codeOf, TailraceError } from '../lib/errors.ts';
 import { findDestinations } from './known-destinations.ts';
+import { checkSchema, QUEUE_TABLE } from './schema.ts';
 import { numbers, type Session } from './session.ts';
 import { ASK_RETRY_SQL } from './sql/lanes.ts';
 import { DUE_NOW_SQL, NO_LONGER_TOO_LARGE_SQL } from './sql/retry.ts';
 import { CLEAR_BITS_SQL } from './sql/settle.ts';
+import { readQueueTable } from './table.ts';
 
 /** Pairs of one transaction: short enough that a processor that settles the same events hardly waits. */
 const CHUNK = 10_000;
@@ -35,10 +37,11 @@ export interface Retried {
  * Safe to end at any moment and to run again.
  *
  * @throws {TailraceError} `DESTINATION_UNKNOWN`, with those that there are; `EVENT_NOT_FAILED` for an id that neither
- * failed nor is parked.
+ * failed nor is parked; those of `readQueueTable` and `checkSchema`.
  */
 export async function retry(session: Session, wanted: RetryWanted): Promise<Retried> {
   const { destination, id } = wanted;
+  await checkSchema(session, (await readQueueTable(session, QUEUE_TABLE, false)).oid);
   const named = destination === null ? [] : (await findDestinations(session, [destination])).map((each) => each.id);
   const { due, destinations } = await makeDue(session, named[0] ?? null, wanted);
   const tooLarge = destination === null ? await forgetTooLarge(session, id) : 0;

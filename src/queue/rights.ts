@@ -5,7 +5,7 @@
 //                                                                             └─▶ revoked: another process, or another server
 
 import { delay } from '../lib/delay.ts';
-import { codeOf, EXIT, messageOf, TailraceError } from '../lib/errors.ts';
+import { codeOf, EXIT, isServerError, messageOf, TailraceError } from '../lib/errors.ts';
 import { createThrottle, type Logger } from '../lib/logger.ts';
 import { assertDirect, assertSameBackEnd, assertStillDirect } from './direct.ts';
 import { assertPrivileges } from './privileges.ts';
@@ -39,7 +39,7 @@ export interface RightsOptions {
 }
 
 /** Errors after which nothing of this tenure may go on. */
-const ENDS = new Set(['REVOKED', 'SERVER_CHANGED', 'CONNECTION_POOLED']);
+const ENDS = new Set(['REVOKED', 'SERVER_CHANGED', 'CONNECTION_POOLED', 'START_AFRESH']);
 
 /** True when an error ends the right to write, so that no attempt can be repeated under it. */
 export const endsTenure = (error: unknown): boolean => ENDS.has(codeOf(error) ?? '');
@@ -161,10 +161,25 @@ export class Rights {
     return true;
   }
 
-  /** Records where what is in flight is written down from now on. */
+  /**
+   * Records where what is in flight is written down from now on; waits until PostgreSQL takes it.
+   *
+   * @throws {TailraceError} `REVOKED`, or the signal's reason.
+   */
   async moveJournal(journal: RightsOptions['journal'], signal: AbortSignal): Promise<void> {
-    const session = await this.session(signal);
-    await session.query(MOVE_JOURNAL_SQL, [this.epoch, journal.id, journal.at]);
+    const warn = createThrottle((fields, message) => this.#options.logger.warn(fields, message));
+    for (;;) {
+      const session = await this.session(signal);
+      try {
+        await session.query(MOVE_JOURNAL_SQL, [this.epoch, journal.id, journal.at]);
+        return;
+      } catch (error) {
+        if (endsTenure(error) || !(error instanceof TailraceError || isServerError(error))) throw error;
+        warn({ error: messageOf(error) }, 'cannot tell PostgreSQL which log file is used now; trying again');
+      }
+      await delay(TRY_AGAIN_MS, signal);
+      signal.throwIfAborted();
+    }
   }
 
   /**

@@ -6,7 +6,8 @@ import type { EventEmitter } from 'node:events';
 import pg from 'pg';
 import QueryStream from 'pg-query-stream';
 import type { RawValue } from '../event/event.ts';
-import { codeOf, EXIT, messageOf, TailraceError } from '../lib/errors.ts';
+import { databaseUnavailable } from '../lib/database-unavailable.ts';
+import { codeOf } from '../lib/errors.ts';
 
 /** Longer than any statement of ours may take (`statement_timeout` ends it first); then the socket is given up. */
 const QUERY_DEADLINE_MS = 60_000;
@@ -73,7 +74,7 @@ export class Session {
       client.on('error', () => undefined);
       await client.connect();
     } catch (error) {
-      throw unavailable(error);
+      throw databaseUnavailable(error);
     }
     const session = new Session(client, options.queryDeadlineMs);
     try {
@@ -82,7 +83,7 @@ export class Session {
       session.#backEnd = String(([] as pg.QueryArrayResult[]).concat(results).at(-1)?.rows[0]?.[0]);
     } catch (error) {
       await session.close();
-      throw unavailable(error);
+      throw databaseUnavailable(error);
     }
     return session;
   }
@@ -192,13 +193,13 @@ export class Session {
       this.lost.addEventListener('abort', onLost, { once: true });
       send()
         .finally(end)
-        .then(resolve, (error) => reject(isConnectionLoss(error) ? unavailable(error) : error));
+        .then(resolve, (error) => reject(isConnectionLoss(error) ? databaseUnavailable(error) : error));
     });
   }
 
   #lose(cause: unknown): void {
     if (this.lost.aborted) return;
-    this.#lost.abort(unavailable(cause));
+    this.#lost.abort(databaseUnavailable(cause));
     const { connection } = this.#client as unknown as { connection: { stream: { destroy(): void } } };
     connection.stream.destroy();
   }
@@ -213,16 +214,4 @@ export const numbers = (values: readonly (string | number)[]): string => `{${val
 /** True when the session itself is gone or refused, so that only a new one can help. */
 export function isConnectionLoss(error: unknown): boolean {
   return codeOf(error) === 'DATABASE_UNAVAILABLE' || /^(57P0[1-4]|08...|25006)$/.test(codeOf(error) ?? '');
-}
-
-function unavailable(cause: unknown): TailraceError {
-  if (cause instanceof TailraceError) return cause;
-  const hint =
-    codeOf(cause) === '3D000' || codeOf(cause) === '28P01' || codeOf(cause) === '28000'
-      ? 'check the name, user and password in --database, TAILRACE_DATABASE_URL or the PG* variables'
-      : 'check that PostgreSQL runs and that --database, TAILRACE_DATABASE_URL or the PG* variables point to it';
-  return new TailraceError('DATABASE_UNAVAILABLE', `cannot use the database: ${messageOf(cause)}; ${hint}`, {
-    exitCode: EXIT.unavailable,
-    cause,
-  });
 }

@@ -3,7 +3,7 @@
 import { finished } from 'node:stream/promises';
 import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
-import { EXIT, messageOf, TailraceError } from '../lib/errors.ts';
+import { databaseUnavailable } from '../lib/database-unavailable.ts';
 import type { QueryClient } from './queue-table.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -59,7 +59,7 @@ export async function openRecordingConnection(
     client.on('error', () => onLost?.()); // the query under way, or the next one, fails with it
     await client.connect();
   } catch (cause) {
-    throw unavailable(cause);
+    throw databaseUnavailable(cause);
   }
   return {
     async query(sql, params, name) {
@@ -94,12 +94,5 @@ export async function openRecordingConnection(
 /** PostgreSQL's own error when it speaks of the statement. */
 function translated(cause: unknown): unknown {
   const isAnswer = cause instanceof pg.DatabaseError && !SERVER_TROUBLE.test(cause.code ?? '');
-  return isAnswer ? cause : unavailable(cause);
-}
-
-function unavailable(cause: unknown): TailraceError {
-  return new TailraceError('DATABASE_UNAVAILABLE', `the database is not available: ${messageOf(cause)}`, {
-    exitCode: EXIT.unavailable,
-    cause,
-  });
+  return isAnswer ? cause : databaseUnavailable(cause);
 }

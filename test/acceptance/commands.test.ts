@@ -91,3 +91,48 @@ test('without a configuration `run` names the places where it looked', async () 
   expect(missing.code).toBe(1);
   expect(missing.stderr).toMatch(/nowhere\.json/);
 });
+
+test.for([[['retry', '--parked']], [['pause', 'x']], [['status']]] as const)(
+  '%j without `tailrace init` says to run it',
+  async ([args]) => {
+    await using world = await createWorld({ bare: true });
+    await world.cli(['init']);
+    await world.database.query('DROP SCHEMA tailrace CASCADE');
+    const { code, stderr } = await world.cli(args);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^tailrace: .*run `tailrace init`/);
+  },
+);
+
+test('an id beyond what the queue can hold is wrong usage', async () => {
+  await using world = await createWorld({ bare: true });
+  const { code, stderr } = await world.cli(['retry', '--id', '9999999999999999999']);
+  expect({ code, stderr }).toEqual({
+    code: 2,
+    stderr: 'tailrace: --id takes the number of an event, not "9999999999999999999"\n',
+  });
+});
+
+test('a table that is in use is a reason to try again', async () => {
+  await using world = await createWorld({ bare: true });
+  await world.cli(['init']);
+  const client = await world.database.client();
+  try {
+    await client.query('BEGIN; LOCK TABLE tailrace.pending');
+    const { code, stderr } = await world.cli(['retry', '--parked']);
+    expect(code).toBe(75);
+    expect(stderr).toMatch(/^tailrace: PostgreSQL refused: .*\(55P03\); .*try again\n$/);
+  } finally {
+    await client.end();
+  }
+});
+
+test.for([[['recording', 'list']], [['retry', '--parked']]] as const)(
+  '%j names the options for the database when there is none',
+  async ([args]) => {
+    await using world = await createWorld({ bare: true });
+    const { code, stderr } = await world.cli(args, { env: { TAILRACE_DATABASE_URL: 'postgresql://127.0.0.1:1/none' } });
+    expect(code).toBe(69);
+    expect(stderr).toMatch(/ECONNREFUSED.*--database, TAILRACE_DATABASE_URL or the PG\* variables/);
+  },
+);

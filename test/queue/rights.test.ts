@@ -131,6 +131,35 @@ test('given back while it reconnects, it keeps no connection and no lock', async
   await acquireRights(queue, optionsOf(queue));
 });
 
+test('another journal is recorded also when the connection breaks at that moment', async () => {
+  const queue = await createQueue();
+  const rights = await acquireRights(queue);
+  const client = await queue.database.client();
+  await client.query('BEGIN; LOCK TABLE tailrace.writer IN EXCLUSIVE MODE');
+  const moved = rights.moveJournal({ id: '00000000-0000-0000-0000-000000000003', at: 'host:/new' }, SIGNAL);
+  moved.catch(() => undefined);
+  await waitFor(async () => {
+    const ended = await client.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+      WHERE datname = current_database() AND query LIKE 'UPDATE tailrace.writer SET journal%' AND wait_event_type = 'Lock'`);
+    return ended.rowCount === 1;
+  });
+  await client.query('COMMIT');
+  await moved;
+  await client.end();
+  expect(rights.held).toBe(true);
+  expect(await queue.database.query('SELECT journal_at FROM tailrace.writer')).toEqual([{ journal_at: 'host:/new' }]);
+});
+
+test('a journal that PostgreSQL does not take now is not waited for after the end', async () => {
+  const queue = await createQueue();
+  const rights = await acquireRights(queue);
+  await queue.database.query('ALTER TABLE tailrace.writer RENAME COLUMN journal_at TO hidden');
+  const stop = new AbortController();
+  const moved = rights.moveJournal({ id: '00000000-0000-0000-0000-000000000003', at: 'host:/new' }, stop.signal);
+  setTimeout(() => stop.abort(new Error('stopped')), 200);
+  await expect(moved).rejects.toThrow('stopped');
+});
+
 test('a server that may not be written to is refused before anything is read', async () => {
   const queue = await createQueue();
   await queue.database.query(`ALTER DATABASE ${queue.database.name} SET default_transaction_read_only = on`);
