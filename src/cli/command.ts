@@ -30,3 +30,8 @@ export interface Command {
   /** @throws {TailraceError} which cli.ts prints as one message and turns into its exit code. */
   run(args: ArgumentsCamelCase, context: CommandContext): Promise<ExitCode>;
 }
+
+/** The value of an option that takes text; undefined when it was not given, or is empty. */
+export function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}

@@ -9,7 +9,7 @@ import { onFatalError } from '../lib/last-words.ts';
 import { createLogger } from '../lib/logger.ts';
 import { onSignals } from '../lib/shutdown.ts';
 import { version } from '../lib/version.ts';
-import type { Command } from './command.ts';
+import { type Command, textOf } from './command.ts';
 import { controlOption, findControl } from './control.ts';
 import { databaseOption, databaseUrl } from './database.ts';
 import { recordingOptions } from './record.ts';
@@ -65,7 +65,7 @@ export const intake: Command = {
       maxEvents: limitOf(args, 'max-events'),
       maxRequests: limitOf(args, 'max-requests'),
     };
-    const tokenFile = text(args.tokenFile);
+    const tokenFile = textOf(args.tokenFile);
     const address = await parseListenAddress(String(args.listen));
     const tokens = await loadTokens(tokenFile, env);
     const logger = createLogger({ level: String(args.logLevel) });
@@ -81,7 +81,7 @@ export const intake: Command = {
     });
     const running = await startIntake({
       ...limits,
-      ...(await recordingOptions(text(args.config), context)),
+      ...(await recordingOptions(textOf(args.config), context)),
       address,
       tokens,
       logger,
@@ -117,8 +117,4 @@ function limitOf(args: ArgumentsCamelCase, name: keyof typeof LIMITS): number {
   const { most } = LIMITS[name];
   if (Number.isInteger(value) && value >= 1 && value <= most) return value;
   throw new TailraceError('USAGE', `--${name} is a whole number from 1 to ${most}`, { exitCode: EXIT.usage });
-}
-
-function text(value: unknown): string | undefined {
-  return typeof value === 'string' && value !== '' ? value : undefined;
 }

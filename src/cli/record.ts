@@ -16,7 +16,7 @@ import { type InputFormat, readInput } from '../recording/read-input.ts';
 import { createRecorder, type Recorder } from '../recording/recorder.ts';
 import { RejectFile } from '../recording/reject-file.ts';
 import { openSwitches } from '../recording/switches.ts';
-import type { Command, CommandContext } from './command.ts';
+import { type Command, type CommandContext, textOf } from './command.ts';
 import { controlOption, findControl } from './control.ts';
 import { databaseOption, databaseUrl } from './database.ts';
 import { createRecordReport, type RecordReport } from './record-report.ts';
@@ -75,7 +75,7 @@ export const record: Command = {
     const resume = args.resume === true;
     if (resume && names.includes(STDIN)) throw notResumable('standard input');
     await checkReadable(names, resume);
-    const options = await recordingOptions(text(args.config), context);
+    const options = await recordingOptions(textOf(args.config), context);
     await using connection = await openRecordingConnection(databaseUrl(args, context.env));
     const report = createRecordReport(context);
     const keeps = await keepsPositions(connection, resume);
@@ -96,7 +96,7 @@ export const record: Command = {
       derivesBadAddress: args.deriveBadAddress === true,
       onProgress: (counts) => report.progress(counts, shareOf(source)),
       onRejected: async ({ line, text: input }, error) => {
-        const path = text(args.rejects) ?? rejectFileOf(source.name);
+        const path = textOf(args.rejects) ?? rejectFileOf(source.name);
         const file = rejects.get(path) ?? new RejectFile(path);
         rejects.set(path, file);
         report.rejected(`${source.name}:${line}: ${error}`);
@@ -216,8 +216,4 @@ function rejectFileOf(source: string): string {
 
 function formatOf(value: unknown): InputFormat {
   return value === 'jsonl' || value === 'array' ? value : 'auto';
-}
-
-function text(value: unknown): string | undefined {
-  return typeof value === 'string' && value !== '' ? value : undefined;
 }

@@ -3,21 +3,13 @@
 // what is in it, the units are halved until the bad one stands alone, and the others are stored.
 
 import { createHash } from 'node:crypto';
-import { jsonString } from '../event/json-value.ts';
-import { codeOf, EXIT, messageOf, TailraceError } from '../lib/errors.ts';
+import { EXIT, messageOf, TailraceError } from '../lib/errors.ts';
 import type { RecordingConnection } from '../recording/connection.ts';
-import type { Row } from '../recording/normalize.ts';
+import { isDataError, type JsonRow, quoteIdentifier } from '../recording/insert-rows.ts';
 import type { QueryClient } from '../recording/queue-table.ts';
 
-/** A row as the statement takes it. */
-export interface RowText {
-  /** An object of texts, so that no digit is lost. */
-  readonly json: string;
-  readonly columns: Iterable<string>;
-}
-
 export interface Unit {
-  readonly rows: readonly RowText[];
+  readonly rows: readonly JsonRow[];
   /** Called when all of it is committed. */
   readonly stored: (ids: readonly string[]) => void;
   /** Called when PostgreSQL refused some of its rows for their content: none of it is stored. */
@@ -53,11 +45,6 @@ SELECT a.attname AS name, CASE WHEN a.attidentity <> ''
   ELSE pg_get_expr(d.adbin, d.adrelid) END AS sql
 FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 WHERE a.attrelid = to_regclass('events') AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''`;
-
-export function rowText(row: Row): RowText {
-  const members = Array.from(row, ([name, text]) => `${jsonString(name)}:${jsonString(text)}`);
-  return { json: `{${members.join()}}`, columns: row.keys() };
-}
 
 /**
  * Looks at the table `events` once and makes its statement.
@@ -174,13 +161,4 @@ WITH given AS MATERIALIZED (
   INSERT INTO events (id, ${names.join(', ')}) OVERRIDING SYSTEM VALUE SELECT "tailrace id", ${names.join(', ')} FROM given
 )
 SELECT string_agg("tailrace id"::text, ',' ORDER BY "tailrace at") AS ids FROM given`;
-}
-
-function quoteIdentifier(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
-}
-
-/** SQLSTATE classes that speak of a row's content: data exception, constraint violation, RAISE in a trigger, a value too large. */
-function isDataError(error: unknown): boolean {
-  return /^(?:22|23|P0001|54000)/.test(codeOf(error) ?? '');
 }

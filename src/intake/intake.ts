@@ -5,11 +5,11 @@ import { codeOf, EXIT, messageOf, TailraceError } from '../lib/errors.ts';
 import { createThrottle, type Logger } from '../lib/logger.ts';
 import type { Secret } from '../lib/secret.ts';
 import { MAX_EVENT_BYTES, TOO_LONG } from '../recording/input-record.ts';
+import { INSERT_WRITER } from '../recording/insert-rows.ts';
 import { type EventProblem, invalidEvents, type Receipt, unavailable } from './answers.ts';
 import { type Database, type DatabaseOptions, openDatabase } from './database.ts';
 import { createGroupCommit, type GroupCommit } from './group-commit.ts';
 import { createInFlight } from './in-flight.ts';
-import { rowText } from './insert-units.ts';
 import { listen } from './listen.ts';
 import type { ListenAddress } from './listen-address.ts';
 import type { Counts } from './outcome.ts';
@@ -140,7 +140,7 @@ function checkEvents(store: Store, texts: readonly EventText[]): { events: GoodE
       continue;
     }
     const { row, ofStudio } = result;
-    events.push({ ...place, row: rowText(row), type: row.get('event_type') ?? '', ofStudio });
+    events.push({ ...place, row: INSERT_WRITER.encode(row), type: row.get('event_type') ?? '', ofStudio });
   }
   return { events, problems };
 }

@@ -1,7 +1,7 @@
 // What one request hands on when its body is read and its events are checked.
 
+import type { JsonRow } from '../recording/insert-rows.ts';
 import type { EventProblem } from './answers.ts';
-import type { RowText } from './insert-units.ts';
 import type { Store } from './store.ts';
 
 /** A good event of a request. */
@@ -9,7 +9,7 @@ export interface GoodEvent {
   /** Which of the request, from 0. */
   readonly index: number;
   readonly line?: number;
-  readonly row: RowText;
+  readonly row: JsonRow;
   readonly type: string;
   readonly ofStudio: boolean;
 }

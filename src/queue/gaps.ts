@@ -39,7 +39,7 @@ export class Gaps {
     this.#gaps.delete(id);
   }
 
-  /** The ids to ask for now; at most once a second with the old ones among them. */
+  /** The ids whose time to be asked for has come; at most once a second with the old ones among them. */
   due(nowMs: number): string[] {
     const withOld = nowMs - this.#oldAskedMs >= OLD_INTERVAL_MS;
     if (withOld) this.#oldAskedMs = nowMs;

@@ -13,7 +13,7 @@ export async function nowOf(session: Session): Promise<string> {
 /**
  * Whether an event waits at, or may be tried again at, one of the destinations in force.
  *
- * @param isOut destinations that nothing is sent to for now: paused, or failing all the time.
+ * @param isOut destinations that nothing is sent to: paused, or failing all the time.
  */
 export async function anythingDue(
   session: Session,

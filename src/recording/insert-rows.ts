@@ -26,7 +26,8 @@ export interface RowWriter<Client, Encoded extends EncodedRow> {
   write(client: Client, rows: readonly Encoded[]): Promise<void>;
 }
 
-interface InsertRow extends EncodedRow {
+/** A row as an object of texts, so that no digit is lost. */
+export interface JsonRow extends EncodedRow {
   readonly json: string;
 }
 
@@ -34,7 +35,7 @@ interface InsertRow extends EncodedRow {
  * INSERT of all rows as one JSON parameter, which PostgreSQL takes apart by the table's own types. Only columns that
  * some row has are named, so that the others get their default.
  */
-export const INSERT_WRITER: RowWriter<QueryClient, InsertRow> = {
+export const INSERT_WRITER: RowWriter<QueryClient, JsonRow> = {
   encode(row) {
     // Every value is a string: PostgreSQL reads it as the text of the column's type, so that no digit is lost.
     const members = Array.from(row, ([name, text]) => `${jsonString(name)}:${jsonString(text)}`);

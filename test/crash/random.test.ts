@@ -7,7 +7,7 @@ import { FULL, scaled } from '../acceptance/world.ts';
 import { startProducer } from './producer.ts';
 import { createRandom, SEED } from './random.ts';
 import { createQueue, createScene, type Rotation, rotate } from './scene.ts';
-import { restart } from './sweep.ts';
+import { killAgainAndAgain, restart } from './sweep.ts';
 
 const KILLS = scaled(1_000, 100);
 /** Then everything is judged. */
@@ -26,13 +26,7 @@ test(`${KILLS} kills under load, with rotations, lose and repeat nothing`, {
     const stopRotating = new AbortController();
     const rotating = rotateNowAndThen(stopRotating.signal);
     const producer = startProducer({ ...scene, url: scene.database.url, random, pauseMs: 100 });
-    for (let times = 0; times < KILLS_OF_ROUND; times += 1) {
-      await using program = scene.run();
-      await program.started();
-      await sleep(random.integer(0, 1_000));
-      program.signal('SIGKILL');
-      await program.exit;
-    }
+    await killAgainAndAgain(scene, random, KILLS_OF_ROUND);
     stopRotating.abort();
     await rotating;
     await producer.end();

@@ -2,11 +2,12 @@
 // last start has to bring everything in and go on.
 
 import { readFile, stat, truncate } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { inParallel } from './in-parallel.ts';
 import { judge, passFreshEvent, waitUntilSettled } from './oracle.ts';
 import type { Program } from './program.ts';
-import { createRandom } from './random.ts';
+import { createRandom, type Random } from './random.ts';
 import { type Rotation, rotate, type Scene } from './scene.ts';
 import { type FileClass, injecting, pathsOf } from './strace.ts';
 
@@ -86,6 +87,17 @@ export async function restart(
     return await judge(truth);
   } catch (error) {
     return [`${error}`, ...(await judge(truth)), program.said.slice(-2_000)];
+  }
+}
+
+/** Starts the program and kills it at any moment of its first second, again and again. */
+export async function killAgainAndAgain(scene: Scene, random: Random, times: number): Promise<void> {
+  for (let kills = 0; kills < times; kills += 1) {
+    await using program = scene.run();
+    await program.started();
+    await sleep(random.integer(0, 1_000));
+    program.signal('SIGKILL');
+    await program.exit;
   }
 }
 

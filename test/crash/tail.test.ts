@@ -9,7 +9,7 @@ import { judge, passFreshEvent, waitUntilSettled } from './oracle.ts';
 import { startProducer } from './producer.ts';
 import { createRandom, SEED } from './random.ts';
 import { createQueue, createScene } from './scene.ts';
-import { stop } from './sweep.ts';
+import { killAgainAndAgain, stop } from './sweep.ts';
 
 const KILLS = scaled(200, 8);
 const ROTATE_EVERY_MS = 500;
@@ -94,13 +94,7 @@ test(`a reader that follows the log over ${KILLS} kills and rotations sees each 
       await sleep(2 * LOOK_EVERY_MS); // nobody could follow a file that is gone before it is seen
     }
   })();
-  for (let kills = 0; kills < KILLS; kills += 1) {
-    await using program = scene.run();
-    await program.started();
-    await sleep(random.integer(0, 1_000));
-    program.signal('SIGKILL');
-    await program.exit;
-  }
+  await killAgainAndAgain(scene, random, KILLS);
   stopRotating.abort();
   await rotating;
   await using program = scene.run();

@@ -4,18 +4,21 @@ import { configOf, createQueue, Destinations, insert, startTenure } from '../que
 
 const range = (from: number, count: number): number[] => Array.from({ length: count }, (_, at) => from + at);
 
+/** Waits until so many events are settled as waiting. */
+async function waitUntilWaiting({ database }: Awaited<ReturnType<typeof createQueue>>, events: number): Promise<void> {
+  await waitFor(async () => {
+    const [row] = await database.query(`SELECT sum(bit_count(ids))::int AS n FROM tailrace.ledger WHERE kind = 'w'`);
+    return row?.n === events;
+  });
+}
+
 test('2,000 due events and new ones reach one destination side by side', async () => {
   const queue = await createQueue();
   const destinations = new Destinations();
   const config = configOf({ routes: [{ to: 'A', enabled: false }] });
   const before = await startTenure(queue, { config });
   await insert(queue, range(1, 2_000));
-  await waitFor(async () => {
-    const [row] = await queue.database.query(
-      `SELECT sum(bit_count(ids))::int AS n FROM tailrace.ledger WHERE kind = 'w'`,
-    );
-    return row?.n === 2_000;
-  });
+  await waitUntilWaiting(queue, 2_000);
   await before.stop();
   await startTenure(queue, { config: configOf({ routes: [{ to: 'A', concurrency: 2 }] }), destinations });
   for (let at = 0; at < 10; at += 1) {
@@ -37,12 +40,7 @@ test('while PostgreSQL settles nothing, what waits is not delivered on and on', 
   const destinations = new Destinations();
   const before = await startTenure(queue, { config: configOf({ routes: [{ to: 'A', enabled: false }] }) });
   await insert(queue, range(1, 8_000));
-  await waitFor(async () => {
-    const [row] = await queue.database.query(
-      `SELECT sum(bit_count(ids))::int AS n FROM tailrace.ledger WHERE kind = 'w'`,
-    );
-    return row?.n === 8_000;
-  });
+  await waitUntilWaiting(queue, 8_000);
   await before.stop();
   // As `CREATE INDEX` does: it may be read, and nothing may be deleted.
   const locker = await queue.database.client();
@@ -91,12 +89,7 @@ test('two dozen destinations with many requests each bring no warning of Node', 
   const routes = keys.map((key) => ({ types: [key.toLowerCase()], to: key, concurrency: 40 }));
   await startTenure(queue, { config: configOf({ routes: [...routes, { to: 'left' }] }), destinations });
   for (const [at, key] of keys.entries()) await insert(queue, range(at * 100, 50), key);
-  await waitFor(async () => {
-    const [row] = await queue.database.query(
-      `SELECT sum(bit_count(ids))::int AS n FROM tailrace.ledger WHERE kind = 'w'`,
-    );
-    return row?.n === 1_200;
-  });
+  await waitUntilWaiting(queue, 1_200);
   for (const key of keys) destinations.set(key, 'accepts');
   await waitFor(() => destinations.accepted.length === 1_200);
   expect(warnings).toEqual([]);

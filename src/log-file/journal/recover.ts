@@ -113,7 +113,7 @@ async function redo(
 }
 
 /** Whether a file ends where bytes of ours should begin. One without any bytes was emptied, which others may do on purpose. */
-export const wasCutOff = (size: number, offset: number): boolean => size === offset && offset > 0;
+const wasCutOff = (size: number, offset: number): boolean => size === offset && offset > 0;
 
 async function append({ intent, lines }: Missing, scratch: Scratch, options: RecoveryOptions): Promise<void> {
   if (lines.length === 0) return;
