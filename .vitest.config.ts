@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { SECOND_TRY } from './test/helpers/second-try.ts';
 
 export default defineConfig({
   test: {
@@ -8,6 +9,7 @@ export default defineConfig({
     globalSetup: ['test/helpers/global-setup.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    retry: SECOND_TRY,
     pool: 'forks',
     maxWorkers: 2,
     reporters: process.env.CI ? ['default', './test/helpers/count-reporter.ts'] : ['default'],

@@ -1,5 +1,6 @@
-// A vitest reporter whose only word is the very last line of a run: `N passed, N failed`, and `, N skipped` when any
-// were. It counts tests; a file that could not run, or an error outside every test, counts as one failed test.
+// A vitest reporter that ends a run with a line for each test that needed a second try, and then the very last one:
+// `N passed, N failed`, and `, N skipped` when any were. It counts tests; a file that could not run, or an error outside
+// every test, counts as one failed test.
 
 import type { Reporter, TestModule } from 'vitest/node';
 
@@ -12,8 +13,18 @@ export interface TestCounts {
 /** Named in `reporters` by its path: vitest takes the default export. */
 export default class CountReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly unknown[]): void {
+    process.stdout.write(secondTries(modules).join(''));
     process.stdout.write(`${renderCounts(countTests(modules, unhandledErrors))}\n`);
   }
+}
+
+/** A line for each test that passed only when it was tried again (second-try.ts). */
+export function secondTries(modules: readonly TestModule[]): string[] {
+  return modules.flatMap((module) =>
+    [...module.children.allTests('passed')]
+      .filter((test) => test.diagnostic()?.flaky)
+      .map((test) => `passed only on a second try: ${module.relativeModuleId} > ${test.fullName}\n`),
+  );
 }
 
 /** Counts a run's tests. One that never ended, because the run was interrupted, has failed. */
