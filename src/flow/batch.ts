@@ -59,6 +59,4 @@ export interface Batch {
   readonly events: readonly BatchEvent[];
   /** Sum of the events' bytes. */
   readonly bytes: number;
-  /** Monotonic milliseconds at which the lines were on disk; set by the log file. */
-  loggedAtMs: number;
 }

@@ -19,7 +19,7 @@ import { setLogged, withoutLine } from './without-line.ts';
 /** Batches that wait before the file, and after it for the router (QUEUE A4: three in the stage with the one in hand). */
 const WAITING_BATCHES = 1;
 
-/** Creates the stage: Batch in, the same Batch out with `standing.logged` and `loggedAtMs` set. The caller holds the local lock. */
+/** Creates the stage: Batch in, the same Batch out with `standing.logged` set. The caller holds the local lock. */
 export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
   const { log } = options;
   const ended = new AbortController();
@@ -184,7 +184,6 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
   };
 
   const pass = (batch: Batch): void => {
-    batch.loggedAtMs = performance.now();
     transform.push(batch);
   };
 

@@ -3,7 +3,7 @@
 // settled as such, so that they never hide what stands behind them.
 
 import { type BatchEvent, MAX_BATCH_EVENTS, type Regime, toBatchEvent } from '../flow/batch.ts';
-import type { DueSource } from '../flow/due.ts';
+import type { DueRoom, DueSource } from '../flow/due.ts';
 import type { Settlement } from '../flow/settlement.ts';
 import { FRESH, isPendingAt, type Standing } from '../flow/standing.ts';
 import { idsOfBits } from '../lib/id-set.ts';
@@ -15,8 +15,8 @@ import { DUE_RETRIES_SQL, DUE_WAITING_SQL, OLD_FAILED_SQL, OLD_LEFT_SQL, OLD_WAI
 import { MIN_ID } from './sql/read.ts';
 import { readStandings } from './standings.ts';
 
-/** Due rows that are in flight are found again until they are settled: asked for on top of the room. */
-const IN_FLIGHT_ALLOWANCE = 200;
+/** Due rows that are answered are found again until they are settled: asked for on top of the room. */
+const IN_FLIGHT_ALLOWANCE = 500;
 /** Blocks that one look returns: LIMIT of the statements. */
 const BLOCKS = 8;
 
@@ -41,17 +41,13 @@ export class Due implements DueSource {
     this.#options = options;
   }
 
-  async take(
-    regime: Regime,
-    destinationId: number,
-    room: { readonly events: number; readonly bytes: number },
-  ): Promise<readonly BatchEvent[]> {
+  async take(regime: Regime, destinationId: number, room: DueRoom): Promise<readonly BatchEvent[]> {
     const { rights, inFlight, dueBefore, signal } = this.#options;
     const session = await rights.session(signal);
     const ask = inFlight.ask();
     try {
       const { generation } = regime;
-      const limit = room.events + IN_FLIGHT_ALLOWANCE;
+      const limit = room.events + room.held + IN_FLIGHT_ALLOWANCE;
       const rows = await session.query(DUE_RETRIES_SQL, [destinationId, generation, dueBefore, limit], 'due_retries');
       const found = rows.map(([id]) => String(id));
       const retries = found.filter((id) => !ask.seen(id));
@@ -74,7 +70,7 @@ export class Due implements DueSource {
     regime: Regime,
     destinationId: number,
     ask: Ask,
-    room: { readonly events: number; readonly bytes: number },
+    room: DueRoom,
     before: readonly BatchEvent[],
   ): readonly BatchEvent[] {
     const shared: BatchEvent[] = [];

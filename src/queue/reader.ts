@@ -79,7 +79,7 @@ export async function* readQueue(options: ReaderOptions): AsyncGenerator<Batch> 
 function toBatch(events: readonly BatchEvent[], regime: Regime): Batch {
   let bytes = 0;
   for (const { event } of events) bytes += event.bytes;
-  return { regime, events, bytes, loggedAtMs: 0 };
+  return { regime, events, bytes };
 }
 
 class Reader {

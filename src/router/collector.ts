@@ -4,7 +4,7 @@
 import type { Regime } from '../flow/batch.ts';
 import type { Settled } from '../flow/settlement.ts';
 
-const COLLECT_MS = 2;
+const COLLECT_MS = 10;
 const COLLECT_EVENTS = 500;
 
 export class Collector {

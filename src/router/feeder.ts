@@ -14,7 +14,6 @@ import type { Lane } from './lane.ts';
 import type { Router } from './router.ts';
 
 /** Asking PostgreSQL is worth it from this much room on. */
-const WORTH_EVENTS = 25;
 const WORTH_BYTES = 64 * 1024;
 /** Nothing known to be due: another process or a person may have changed that. */
 const IDLE_MS = 1_000;
@@ -86,8 +85,7 @@ export class Feeder {
         continue;
       }
       const room = lane.roomForDue;
-      const worthEvents = lane.wantsProbe ? 1 : WORTH_EVENTS;
-      if (room.events < worthEvents || room.bytes < WORTH_BYTES) {
+      if (room.events === 0 || room.bytes < WORTH_BYTES) {
         await wakes.room.wait(IDLE_MS, signal);
         continue;
       }

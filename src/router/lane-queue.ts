@@ -10,8 +10,8 @@ export interface LaneEvent {
   readonly batchEvent: BatchEvent;
   readonly regime: Regime;
   readonly destinationId: number;
-  /** Monotonic milliseconds: when it was offered. */
-  readonly offeredMs: number;
+  /** Monotonic milliseconds: when the lane took it. */
+  offeredMs: number;
   /** It came from PostgreSQL, not from a new batch. */
   readonly due: boolean;
   /** Monotonic milliseconds at which the attempt began. */
@@ -25,6 +25,11 @@ export const attemptsOf = ({ batchEvent, destinationId }: LaneEvent): number =>
 
 /** Events that a lane holds beyond what may be under way. */
 const QUEUE_EVENTS = 100;
+/** And due ones beyond these: what it delivers in a tenth of a second, since each look for more has its price. */
+const DUE_AHEAD_MS = 100;
+const MAX_DUE_AHEAD = 500;
+/** Asking PostgreSQL is worth it from this much room on, and a quarter of what is held ahead. */
+const WORTH_EVENTS = 25;
 /** New events leave a quarter of the lane to due ones, or under steady traffic no retry would ever find room. */
 const SHARE_OF_FRESH = 3 / 4;
 /** Bytes that a lane holds, queued and under way; of larger events it takes one at a time, and then nothing else. */
@@ -38,6 +43,7 @@ export class LaneQueue {
   #due: LaneEvent[] = [];
   #dueNext = false;
   #underWay = 0;
+  #dueAhead = 0;
   #bytes = 0;
 
   /** @param budget shared by all lanes. */
@@ -81,13 +87,22 @@ export class LaneQueue {
 
   /** @param inRequests events that may be under way. */
   hasPlaceFor({ due }: LaneEvent, inRequests: number): boolean {
-    return this.size < inRequests + QUEUE_EVENTS * shareOf(due);
+    if (due) return this.size < inRequests + QUEUE_EVENTS + this.#dueAhead;
+    const dueHere = Math.min(this.#due.length, QUEUE_EVENTS / 2);
+    return this.#fresh.length + dueHere + this.#underWay < inRequests + QUEUE_EVENTS * SHARE_OF_FRESH;
   }
 
-  /** Places for events from PostgreSQL: half of the queue stays free for new ones. */
-  placesForDue(inRequests: number): number {
+  /**
+   * Places for events from PostgreSQL: half of the queue stays free for new ones.
+   *
+   * @param perSecond events delivered lately.
+   * @returns none while there are too few to be worth asking for.
+   */
+  placesForDue(inRequests: number, perSecond: number): number {
+    this.#dueAhead = Math.min(MAX_DUE_AHEAD, Math.floor((perSecond * DUE_AHEAD_MS) / 1_000));
     const used = this.#due.length + this.#underWay;
-    return Math.max(0, inRequests + Math.min(QUEUE_EVENTS / 2 - used, QUEUE_EVENTS - this.size));
+    const places = inRequests + this.#dueAhead + Math.min(QUEUE_EVENTS / 2 - used, QUEUE_EVENTS - this.size);
+    return places < WORTH_EVENTS + this.#dueAhead / 4 ? 0 : places;
   }
 
   add(event: LaneEvent): void {

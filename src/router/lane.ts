@@ -9,6 +9,7 @@
 
 import type { LaneConfig } from '../config/config.ts';
 import type { DeliveryResult, Destination } from '../destinations/destination.ts';
+import type { DueRoom } from '../flow/due.ts';
 import type { LaneReport, ReportingLane } from '../flow/lane-report.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { Breaker } from './breaker.ts';
@@ -17,6 +18,7 @@ import { Deliveries } from './deliveries.ts';
 import { Health } from './health.ts';
 import { attemptsOf, type LaneEvent, LaneQueue } from './lane-queue.ts';
 import { Pace } from './pace.ts';
+import { Quickest } from './quickest.ts';
 import { Rate } from './rate.ts';
 
 export type { LaneEvent } from './lane-queue.ts';
@@ -56,6 +58,7 @@ export class Lane implements ReportingLane {
   readonly #breaker: Breaker;
   readonly #rate: Rate;
   readonly #pace = new Pace(performance.now());
+  readonly #quickest = new Quickest();
   #config: LaneConfig;
   #enabled: boolean;
   #paused = false;
@@ -93,6 +96,12 @@ export class Lane implements ReportingLane {
     return this.open && this.#breaker.failures === 0 && this.#rate.waitMs(performance.now()) <= 0;
   }
 
+  /** Events a second that the destination can take up, by its quickest answer lately; null when it gave none. */
+  get capacity(): number | null {
+    const quickestMs = this.#quickest.ms(performance.now());
+    return quickestMs === null ? null : (this.#inRequests * 1_000) / quickestMs;
+  }
+
   /** It delivers now or in a moment; `run --once` does not wait for others. */
   get worthWaiting(): boolean {
     if (!this.open) return false;
@@ -110,14 +119,16 @@ export class Lane implements ReportingLane {
     return this.#queue.size;
   }
 
-  /** Room for events from PostgreSQL. */
-  get roomForDue(): { readonly events: number; readonly bytes: number } {
-    return { events: this.open ? this.#placesForDue : 0, bytes: this.#queue.freeBytes };
+  /** Room for events from PostgreSQL, as far as it is worth asking for them. */
+  get roomForDue(): DueRoom {
+    return { events: this.open ? this.#placesForDue : 0, bytes: this.#queue.freeBytes, held: this.size };
   }
 
   get #placesForDue(): number {
     if (this.wantsProbe) return Math.max(0, PROBE_CHOICE * this.#mostInBatch - this.#queue.queued);
-    return this.#breaker.cause === null ? this.#queue.placesForDue(this.#inRequests) : 0;
+    return this.#breaker.cause === null
+      ? this.#queue.placesForDue(this.#inRequests, this.#pace.perSecond(performance.now()))
+      : 0;
   }
 
   get #mostInBatch(): number {
@@ -274,8 +285,10 @@ export class Lane implements ReportingLane {
 
   #onResults(batch: readonly LaneEvent[], results: readonly DeliveryResult[], probe: boolean, speaks: boolean): void {
     this.#requests -= 1;
+    const nowMs = performance.now();
     const accepted = results.filter(({ ok }) => ok).length;
-    if (accepted > 0) this.#pace.add(accepted, performance.now());
+    if (accepted > 0) this.#pace.add(accepted, nowMs);
+    this.#quickest.add(nowMs - (batch[0]?.startedMs ?? 0), nowMs);
     if (speaks)
       this.#health.judge(
         results,

@@ -1,7 +1,6 @@
 // The router: takes a batch whose lines are on disk, finds each event's routes and offers it to the lanes there. It
-// never waits for a destination: what a lane cannot take, and what it took but has not answered 250 ms after the fsync,
-// is settled as waiting. The one exception is short: a healthy lane that is merely full may delay a page by 50 ms, since
-// overflow costs PostgreSQL 12 ms per 1,000 events (QUEUE A4).
+// never waits for a destination: what a lane cannot take, and what it took but has not answered 250 ms later,
+// is settled as waiting. The one exception is short: a healthy lane that is merely full may delay a page (patience.ts).
 //
 // An event of several destinations is settled once when all of them accept it in time. Else it is handed off: settled as
 // it stands by then, and again with each answer.
@@ -13,20 +12,18 @@ import type { Batch, BatchEvent, Regime } from '../flow/batch.ts';
 import type { Settled, Settlement } from '../flow/settlement.ts';
 import { FRESH, failureAt } from '../flow/standing.ts';
 import { backoffMs } from '../lib/backoff.ts';
-import { createNudge } from '../lib/nudge.ts';
 import { attemptOf } from './attempts.ts';
 import { Collector } from './collector.ts';
 import type { Lane, LaneEvent } from './lane.ts';
 import { Lanes, type LanesOptions } from './lanes.ts';
+import { Patience } from './patience.ts';
 import { Shared } from './shared.ts';
 import { decide, deliver, fail, gone, lineOnly, settle } from './transitions.ts';
 import { isDropped, wantedOf, waysOf } from './ways.ts';
 
-/** After the fsync: then an unanswered event is settled as waiting while its lane keeps it. */
+/** After a lane took it: then an unanswered event is settled as waiting while its lane keeps it. */
 const HAND_OFF_MS = 250;
 const HAND_OFF_CHECK_MS = 50;
-/** How long a page may wait for room in a healthy lane. */
-const PATIENCE_MS = 50;
 
 export interface RouterOptions extends Pick<LanesOptions, 'createDestination' | 'mayDeliver' | 'onLane' | 'logger'> {
   /** A lane refused an event, or an event failed: it is due there after `waitMs`. */
@@ -45,7 +42,8 @@ export class Router extends Transform {
   readonly lanes: Lanes;
   readonly #options: RouterOptions;
   readonly #shared = new Shared();
-  readonly #room = createNudge();
+  /** Of a page that waits for room. */
+  #patience: Patience | null = null;
   readonly #handOff: NodeJS.Timeout;
   #offered: LaneEvent[] = [];
   readonly #answers = new Collector((items, regime) => this.#push(items, regime));
@@ -62,7 +60,7 @@ export class Router extends Transform {
       onAnswer: (event, result, lane) => this.#onAnswer(event, result, lane),
       onGivenBack: (events) => this.#onGivenBack(events),
       onRoom: () => {
-        this.#room.nudge();
+        this.#patience?.onRoom();
         options.onRoom();
       },
     });
@@ -84,6 +82,7 @@ export class Router extends Transform {
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     clearInterval(this.#handOff);
     this.#answers.stop();
+    this.#patience?.end();
     this.lanes.stop(AbortSignal.abort()).then(
       () => callback(error),
       () => callback(error),
@@ -117,7 +116,7 @@ export class Router extends Transform {
     // An answer that comes at once is settled at once.
     const wasHandedOff = event.handedOff;
     event.handedOff = true;
-    if (lane.offer(laneEventOf(event, regime, destinationId, performance.now(), true))) {
+    if (lane.offer(laneEventOf(event, regime, destinationId, true))) {
       this.#shared.track(event);
       return true;
     }
@@ -131,7 +130,6 @@ export class Router extends Transform {
     const { regime } = batch;
     const ways = this.lanes.waysOf(regime);
     const lanes = new Map(this.lanes.open.map((lane) => [lane.destinationId, lane]));
-    const loggedAtMs = batch.loggedAtMs || performance.now();
     const items: Settled[] = [];
     const refused: LaneEvent[] = [];
     for (const event of batch.events) {
@@ -145,16 +143,17 @@ export class Router extends Transform {
         if (event.lanes.length === 0) items.push(settle(event));
         for (const destinationId of event.lanes) {
           const lane = lanes.get(destinationId);
-          const laneEvent = laneEventOf(event, regime, destinationId, loggedAtMs, false);
+          const laneEvent = laneEventOf(event, regime, destinationId, false);
           if (!lane || !this.#offer(lane, laneEvent)) refused.push(laneEvent);
         }
       }
     }
     this.#push(items, regime);
-    if (refused.length > 0) this.#refuse(await this.#offerAgain(refused, lanes, regime), regime);
+    if (refused.length > 0) this.#refuse(await this.#offerAgain(refused, lanes, batch), regime);
   }
 
   #offer(lane: Lane, event: LaneEvent): boolean {
+    event.offeredMs = performance.now();
     if (!lane.offer(event)) return false;
     this.#offered.push(event);
     return true;
@@ -180,27 +179,31 @@ export class Router extends Transform {
   async #offerAgain(
     refused: readonly LaneEvent[],
     lanes: ReadonlyMap<number, Lane>,
-    regime: Regime,
-  ): Promise<LaneEvent[]> {
-    // Without a log file and with a single lane nothing overflows: its back-pressure goes all the way to the reader.
-    const patient = regime.config.logFile === null && lanes.size === 1;
-    const deadline = performance.now() + PATIENCE_MS;
+    { regime, events }: Batch,
+  ): Promise<readonly LaneEvent[]> {
     const { stop } = this.#options;
-    let rest = [...refused];
-    while (!this.destroyed && !stop.aborted && rest.some(({ destinationId }) => lanes.get(destinationId)?.healthy)) {
-      const waitMs = patient ? PATIENCE_MS : deadline - performance.now();
-      if (waitMs <= 0) break;
-      await this.#room.wait(waitMs, stop);
-      const full = new Set<Lane | undefined>();
-      rest = rest.filter((event) => {
-        const lane = lanes.get(event.destinationId);
-        if (!lane || full.has(lane)) return true;
-        if (this.#offer(lane, event)) return false;
-        full.add(lane);
-        return true;
-      });
+    const byLane = new Map<Lane, LaneEvent[]>();
+    const homeless: LaneEvent[] = [];
+    for (const event of refused) {
+      const lane = lanes.get(event.destinationId);
+      if (!lane) homeless.push(event);
+      else if (byLane.get(lane)?.push(event) === undefined) byLane.set(lane, [event]);
     }
-    return rest;
+    // Without a log file and with a single lane nothing overflows: its back-pressure goes all the way to the reader.
+    const pageEvents = regime.config.logFile === null && lanes.size === 1 ? null : events.length;
+    const patience = new Patience({
+      refused: byLane,
+      offer: (lane, event) => this.#offer(lane, event),
+      pageEvents,
+    });
+    const end = (): void => patience.end();
+    if (this.destroyed || stop.aborted) end();
+    stop.addEventListener('abort', end, { once: true });
+    this.#patience = patience;
+    const rest = await patience.wait();
+    this.#patience = null;
+    stop.removeEventListener('abort', end);
+    return [...homeless, ...rest];
   }
 
   #onAnswer(laneEvent: LaneEvent, result: DeliveryResult, lane: Lane): void {
@@ -288,10 +291,12 @@ function settleNow(event: BatchEvent): Settled {
   return settle(event);
 }
 
-const laneEventOf = (
-  batchEvent: BatchEvent,
-  regime: Regime,
-  destinationId: number,
-  offeredMs: number,
-  due: boolean,
-): LaneEvent => ({ batchEvent, regime, destinationId, offeredMs, due, startedMs: 0, answered: false });
+const laneEventOf = (batchEvent: BatchEvent, regime: Regime, destinationId: number, due: boolean): LaneEvent => ({
+  batchEvent,
+  regime,
+  destinationId,
+  offeredMs: performance.now(),
+  due,
+  startedMs: 0,
+  answered: false,
+});

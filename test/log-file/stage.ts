@@ -65,7 +65,6 @@ export function makeBatch(
     regime: { config, generation: 1, routes: [] },
     events: events.map((event) => toBatchEvent(event, standing, false)),
     bytes: events.reduce((sum, event) => sum + event.bytes, 0),
-    loggedAtMs: 0,
   };
 }
 

@@ -65,7 +65,7 @@ test('a failed query among due events leaves none of them in flight', async () =
       signal,
     });
   await queue.database.query(`UPDATE tailrace.pending SET next_attempt_at = now() - interval '1 s'`);
-  const room = { events: 100, bytes: 8_000_000 };
+  const room = { events: 100, bytes: 8_000_000, held: 0 };
   const id = regime.routes[0]?.destinationId ?? 0;
   await expect(dueOf(failing(queue.session, STATE_OF, 1)).take(regime, id, room)).rejects.toThrow('closed');
   expect(inFlight.size).toBe(0);

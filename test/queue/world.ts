@@ -246,7 +246,6 @@ export class MemoryLog extends Transform {
         item.standing = item.standing === FRESH ? LOGGED : { ...item.standing, logged: true, unlogged: false };
       }
     }
-    batch.loggedAtMs = performance.now();
     setImmediate(() => {
       this.#isWriting = false;
       callback(null, batch);

@@ -34,7 +34,7 @@ export function regimeOf(words: ConfigInWords, generation = 1): Regime {
 }
 
 export function batchOf(regime: Regime, events: readonly BatchEvent[]): Batch {
-  return { regime, events, bytes: 0, loggedAtMs: performance.now() };
+  return { regime, events, bytes: 0 };
 }
 
 export interface Manual {

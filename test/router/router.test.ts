@@ -62,7 +62,7 @@ test('an event is settled as its destination answers', async () => {
   expect(outcomes().slice(2)).toEqual(['3 dropped', '4 left']);
 });
 
-test('without an answer 250 ms after the fsync an event waits in flight, and goes when the answer comes', async () => {
+test('without an answer after 250 ms an event waits in flight, and goes when the answer comes', async () => {
   const { router, send, manual, outcomes, settled } = startRouter();
   const started = performance.now();
   await send(regimeOf(TO_A), 1);
