@@ -75,6 +75,22 @@ test('a lane full of new events still has room for due ones, worth asking Postgr
   expect(lane.offer(laneEvent(1_000, true))).toBe(true);
 });
 
+test('a fast lane is fed what it delivers in a tenth of a second, and new events keep their room', async () => {
+  const { lane } = createLane({ destination: { ...createManual().destination, deliver: async () => [{ ok: true }] } });
+  for (let id = 0; id < 5_000; id += 100) {
+    for (let at = 0; at < 50; at += 1) lane.offer(laneEvent(id + at));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await waitFor(() => lane.size === 0);
+  const { events } = lane.roomForDue;
+  expect(events).toBeGreaterThan(200);
+  const slow = createLane();
+  expect(slow.lane.roomForDue.events).toBeLessThan(60);
+  lane.replace(createManual().destination, CONFIG, true);
+  expect(fill(lane, true, 10_000)).toBeGreaterThan(250);
+  expect(fill(lane, false, 20_000)).toBeGreaterThanOrEqual(25);
+});
+
 test('new and due events are delivered in turn', async () => {
   const { lane, manual } = createLane({ config: { ...CONFIG, concurrency: 1 } });
   for (let id = 0; id < 5; id += 1) lane.offer(laneEvent(id));

@@ -1,4 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest';
+import type { Destination } from '../../src/destinations/destination.ts';
 import type { Regime } from '../../src/flow/batch.ts';
 import type { Settled, Settlement } from '../../src/flow/settlement.ts';
 import { Router, type RouterOptions } from '../../src/router/router.ts';
@@ -45,6 +46,13 @@ function startRouter(more: Partial<RouterOptions> = {}) {
   return { router, send, manual, settled, outcomes, dueLater, stop };
 }
 
+/** A destination that takes `ms` for each answer, 0: as good as none. */
+const answering = (ms: number): Destination => ({
+  ...createManual().destination,
+  deliver: (events) =>
+    new Promise((resolve) => (ms > 0 ? setTimeout : setImmediate)(() => resolve(events.map(() => ({ ok: true }))), ms)),
+});
+
 const TO_A: ConfigInWords = { routes: [{ to: 'A', concurrency: 2 }] };
 
 test('an event is settled as its destination answers', async () => {
@@ -87,6 +95,26 @@ test('what a lane has no room for waits, after at most 50 ms while the lane is h
   const waiting = outcomes().filter((each) => each.endsWith(' waiting'));
   expect(waiting.length).toBeGreaterThanOrEqual(300 - 102);
   expect(dueLater).toHaveLength(waiting.length);
+});
+
+test('nothing overflows a destination that keeps up, however small its lane', async () => {
+  const { send, outcomes } = startRouter({ createDestination: () => answering(0) });
+  const regime = regimeOf({ routes: [{ to: 'A', concurrency: 10 }] });
+  // It shows its pace first.
+  await send(regime, 100);
+  for (let page = 0; page < 3; page += 1) await send(regime, 1_000);
+  await waitFor(() => outcomes().length >= 3_100);
+  expect(outcomes().filter((each) => each.includes('waiting'))).toEqual([]);
+});
+
+test('a page does not wait for a destination whose answers were slow', async () => {
+  const { send, outcomes } = startRouter({ createDestination: () => answering(30) });
+  const regime = regimeOf({ routes: [{ to: 'A', concurrency: 10 }] });
+  await send(regime, 60);
+  await waitFor(() => outcomes().length >= 60);
+  const started = performance.now();
+  await send(regime, 1_000);
+  expect(performance.now() - started).toBeLessThan(45);
 });
 
 test('a failing lane is not waited for at all', async () => {

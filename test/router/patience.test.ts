@@ -1,0 +1,92 @@
+import { expect, test } from 'vitest';
+import type { Lane, LaneEvent } from '../../src/router/lane.ts';
+import { Patience } from '../../src/router/patience.ts';
+import { Quickest } from '../../src/router/quickest.ts';
+
+/** A lane as far as patience looks at it, and `events` of a page that it refused. */
+function scene({
+  events = 1_000,
+  healthy = true,
+  capacity = null as number | null,
+  pageEvents = 1_000 as number | null,
+}) {
+  const lane = { healthy, capacity } as { healthy: boolean; capacity: number | null };
+  const taken: LaneEvent[] = [];
+  let room = 0;
+  const refused = Array.from({ length: events }, (_, id) => ({ id }) as unknown as LaneEvent);
+  const patience = new Patience({
+    refused: new Map([[lane as Lane, refused]]),
+    offer: (_, event) => {
+      if (taken.length >= room) return false;
+      taken.push(event);
+      return true;
+    },
+    pageEvents,
+  });
+  const give = (more: number): void => {
+    room += more;
+    patience.onRoom();
+  };
+  const timed = async () => {
+    const began = performance.now();
+    const rest = await patience.wait();
+    return { rest, tookMs: performance.now() - began };
+  };
+  return { lane, patience, give, taken, refused, timed };
+}
+
+test('a destination that is known to be too slow is not waited for', async () => {
+  const { timed, refused } = scene({ capacity: 1_000 });
+  const { rest, tookMs } = await timed();
+  expect(rest).toEqual(refused);
+  expect(tookMs).toBeLessThan(10);
+});
+
+test('a fast one gets all of the page, in order, and the page goes on at once', async () => {
+  const { timed, give, taken, refused } = scene({ capacity: 20_000 });
+  const waiting = timed();
+  for (let at = 0; at < 10; at += 1) give(100);
+  const { rest } = await waiting;
+  expect(rest).toEqual([]);
+  expect(taken).toEqual(refused);
+});
+
+test('one that promises more than it keeps holds a page no longer than 0.2 ms an event', async () => {
+  const { timed, give } = scene({ capacity: 1_000_000 });
+  const waiting = timed();
+  give(600);
+  const { rest, tookMs } = await waiting;
+  expect(rest).toHaveLength(400);
+  expect(tookMs).toBeGreaterThan(150);
+  expect(tookMs).toBeLessThan(400);
+  expect((await scene({ capacity: 1_000_000, events: 10, pageEvents: 10 }).timed()).tookMs).toBeLessThan(50);
+});
+
+test('one that has not answered yet is waited for 50 ms, a failing one not at all', async () => {
+  const { tookMs } = await scene({}).timed();
+  expect(tookMs).toBeGreaterThan(40);
+  expect(tookMs).toBeLessThan(150);
+  expect((await scene({ healthy: false, capacity: 20_000 }).timed()).tookMs).toBeLessThan(10);
+});
+
+test('a destination that begins to fail, and a stop, end the waiting', async () => {
+  const failing = scene({ capacity: 1_000_000, pageEvents: null });
+  const waiting = failing.timed();
+  failing.lane.healthy = false;
+  expect((await waiting).rest).toHaveLength(1_000);
+  const stopped = scene({ capacity: 1_000_000, pageEvents: null });
+  setTimeout(() => stopped.patience.end(), 20);
+  expect((await stopped.timed()).rest).toHaveLength(1_000);
+});
+
+test('the quickest answer counts, of two seconds, and few answers say nothing', () => {
+  const quickest = new Quickest();
+  for (let at = 0; at < 31; at += 1) quickest.add(20, 5_000 + at);
+  expect(quickest.ms(5_100)).toBeNull();
+  quickest.add(3, 5_100);
+  expect(quickest.ms(5_100)).toBe(3);
+  for (let at = 0; at < 40; at += 1) quickest.add(80, 6_100);
+  expect(quickest.ms(6_200)).toBe(3);
+  expect(quickest.ms(7_100)).toBe(80);
+  expect(quickest.ms(9_500)).toBeNull();
+});
