@@ -60,9 +60,11 @@ export function startProgram({ args, env, under = [] }: ProgramOptions): Program
   exit.catch(() => undefined);
 
   const says = async (what: RegExp, timeoutMs = 30_000): Promise<void> => {
-    await waitFor(() => what.test(said) || ended, { what: `${what}`, timeoutMs, intervalMs: 5 }).catch((cause) => {
-      throw new Error(`the program did not say ${what} in time, but:\n${said}`, { cause });
-    });
+    await waitFor(() => what.test(said) || ended, { what: `${what}`, timeoutMs, intervalMs: 5 }).catch(
+      (cause: Error) => {
+        throw new Error(`${cause.message}; the program said:\n${said}`, { cause });
+      },
+    );
     if (!what.test(said)) throw new Error(`the program ended before it said ${what}:\n${said}`);
   };
   return {
