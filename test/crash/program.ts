@@ -9,8 +9,8 @@ import { TAILRACE } from '../helpers/cli.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 
 const PROGRAM = process.env.TAILRACE_BIN ?? TAILRACE;
-/** What it said last is kept for messages. */
-const KEPT_CHARS = 20_000;
+/** What it said last is kept: for messages, and for waits that begin where it had said so much (trouble.ts). */
+const KEPT_CHARS = 200_000;
 const STARTED = /started as the writer/;
 
 export interface ProgramOptions {
