@@ -8,6 +8,7 @@ import { findConfigFile } from '../config/find.ts';
 import { loadConfig } from '../config/load.ts';
 import { formatProblem } from '../config/problem.ts';
 import { codeOf, EXIT, messageOf, TailraceError } from '../lib/errors.ts';
+import { beforeSignalEnds } from '../lib/shutdown.ts';
 import { type Checkpoint, openCheckpoint, whyNoCheckpoints } from '../recording/checkpoint.ts';
 import { openRecordingConnection, type RecordingConnection } from '../recording/connection.ts';
 import { type FileIdentity, type InputFile, openInputFile } from '../recording/input-file.ts';
@@ -103,6 +104,7 @@ export const record: Command = {
         await file.add({ source: source.name, line, error, input });
       },
     });
+    using _interrupted = beforeSignalEnds(() => report.note(interruption(recorder, source, keeps)));
     for (const name of names) {
       await using file = name === STDIN ? null : await openInputFile(name);
       source = { name, file };
@@ -204,6 +206,13 @@ async function recordOne(
     const reached = `${recorded.toLocaleString('en-US')} events are recorded, up to line ${line} of ${name}; ${how}`;
     throw new TailraceError(code, `${problem}; ${reached}`, { exitCode, cause });
   }
+}
+
+/** A batch that is on its way may be committed without our hearing of it. */
+function interruption({ counts: { recorded, line } }: Recorder, { name, file }: Source, keeps: boolean): string {
+  const reached = `interrupted: ${recorded.toLocaleString('en-US')} events are recorded, up to line ${line} of ${name}`;
+  const canResume = keeps && isRecognizable(file);
+  return `${reached}, perhaps another batch; ${canResume ? 'go on with --resume' : 'this input cannot be resumed'}`;
 }
 
 async function closeAll(files: Iterable<RejectFile>): Promise<void> {

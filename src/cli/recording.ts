@@ -40,36 +40,37 @@ export const recording: Command = {
   options: (yargs) =>
     controlOption(databaseOption(yargs))
       .positional('action', { choices: ['list', 'enable', 'disable'] as const, describe: 'what to do' })
-      .positional('types', { type: 'string', array: true, describe: 'event types to switch' })
+      .positional('types', { type: 'string', array: true, describe: 'event types to switch, or to list' })
       .option('all', { type: 'boolean', default: false, describe: 'switch every type' })
       .option('engine', { type: 'boolean', default: false, describe: 'only the switches of the Engine' })
       .option('studio', { type: 'boolean', default: false, describe: 'only the switches of the Studio' })
       .option('json', { type: 'boolean', default: false, describe: 'list: print one JSON object' }),
   async run(args, context) {
-    const wanted = args.action === 'list' ? [] : switchesOf(args);
+    const wanted = switchesOf(args);
     const directory = await findControl(args, context.env);
     await using connection = await openRecordingConnection(databaseUrl(args, context.env), 'tailrace recording');
-    if (args.action === 'list') return await list(connection, directory, args.json === true, context);
+    if (args.action === 'list') return await list(connection, directory, wanted, args.json === true, context);
     return await set(connection, directory, wanted, args.action === 'enable', context);
   },
 };
 
 /** The switches that the command line names. @throws {TailraceError} `USAGE` or `EVENT_TYPE_UNKNOWN`. */
-function switchesOf({ types, all, engine, studio }: ArgumentsCamelCase): readonly RecordingSwitch[] {
+function switchesOf({ action, types, all, engine, studio }: ArgumentsCamelCase): readonly RecordingSwitch[] {
   const named = (Array.isArray(types) ? types : []).map(String);
-  if ((all === true) === named.length > 0) {
+  const isEach = named.length === 0 && (all === true || action === 'list');
+  if (!isEach && (all === true || named.length === 0)) {
     throw new TailraceError('USAGE', 'name event types, or --all of them', { exitCode: EXIT.usage });
   }
   const origins = engine === studio ? ['engine', 'studio'] : [engine ? 'engine' : 'studio'];
   const possible = RECORDING_SWITCHES.filter(({ origin }) => origins.includes(origin));
-  if (all === true) return possible;
+  if (isEach) return possible;
   return named.flatMap((name) => {
     const type = findEventType(name)?.name;
     if (type === undefined) {
       const names = EVENT_TYPES.map((each) => each.name);
       throw new TailraceError(
         'EVENT_TYPE_UNKNOWN',
-        `there is no switch for the event type "${name}"${didYouMean(name, names)}; types that tailrace does not know are always recorded`,
+        `there is no switch for the event type "${name}", and types that tailrace does not know are always recorded${didYouMean(name, names)}`,
       );
     }
     const found = possible.filter((each) => each.type === type);
@@ -113,13 +114,14 @@ async function set(
 async function list(
   connection: QueryClient,
   directory: ControlDirectory | null,
+  wanted: readonly RecordingSwitch[],
   json: boolean,
   { stdout, stderr }: CommandContext,
 ): Promise<typeof EXIT.ok> {
   const stored = await readSwitches(connection);
   const counts = await readCounts(connection);
   const control = directory && (await readControlDirectory(directory));
-  const switches = RECORDING_SWITCHES.map((each) => {
+  const switches = wanted.map((each) => {
     const { recorded, suppressed } = counts.get(switchKey(each)) ?? { recorded: 0, suppressed: 0 };
     const on = control && each.origin === 'engine' ? control.on.has(each.type) : stored.has(switchKey(each));
     return { type: each.type, origin: each.origin, on, recorded, suppressed, switch: place(each, directory) };
@@ -146,7 +148,8 @@ async function list(
     each.suppressed.toLocaleString('en-US'),
     each.switch,
   ]);
-  rows.push(['(other types)', '-', 'on', others.toLocaleString('en-US'), '0', '-']);
+  if (wanted.length === RECORDING_SWITCHES.length)
+    rows.push(['(other types)', '-', 'on', others.toLocaleString('en-US'), '0', '-']);
   for (const line of table([head, ...rows])) stdout.write(`${line}\n`);
   for (const problem of problems) stderr.write(`warning: ${problem}\n`);
   return EXIT.ok;

@@ -112,9 +112,9 @@ function render(id: string, { events, table, searched, unreadable }: Report, log
     const stories = events.map((story) => renderStory(story, { searched, hasDeliveryLog: logs.hasDeliveryLog }));
     return `${[...stories, ...notes.map((note) => `${note}\n`)].join('\n')}`;
   }
-  const where = searched.length === 0 ? 'no log file was looked at' : `not in ${list(searched)}`;
+  const where = searched.length === 0 ? 'no log file was looked at' : `it is not in ${list(searched)}`;
   const advice = [
-    `nothing is known of the event ${id}: no row in ${table} has it as id or event_unique_id, tailrace remembers nothing of it, and it is ${where}`,
+    `nothing is known of the event ${id}: no row in ${table} has it as id or event_unique_id, tailrace remembers nothing of it, and ${where}`,
     ...notes,
     ...(logs.config === null
       ? ['no configuration was found: name it with --config, so that the log files are known']

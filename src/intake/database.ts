@@ -59,7 +59,8 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   const giveUp = (failed: Store, error: unknown): void => {
     if (store !== failed) return;
     store = null;
-    warn(
+    // Not throttled: each outage is said when it begins, as it is when it ends.
+    logger.warn(
       { error: messageOf(error), code: codeOf(error) },
       'cannot record in PostgreSQL; requests are answered with 503 until it works again',
     );

@@ -1,7 +1,8 @@
 // Begins to listen. A Unix socket that a killed process left behind is taken away first, one that answers is not.
 
-import { lstat, rm } from 'node:fs/promises';
+import { lstat, rm, stat } from 'node:fs/promises';
 import { connect } from 'node:net';
+import { dirname } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { codeOf, EXIT, messageOf, TailraceError } from '../lib/errors.ts';
 import { type ListenAddress, printAddress } from './listen-address.ts';
@@ -15,6 +16,9 @@ import { type ListenAddress, printAddress } from './listen-address.ts';
 export async function listen(app: FastifyInstance, address: ListenAddress): Promise<ListenAddress> {
   try {
     if (address.kind === 'unix') {
+      // What Node makes of a missing folder is EACCES.
+      if (!(await stat(dirname(address.path)).catch(() => null)))
+        throw new Error(`${dirname(address.path)} is not there`);
       await removeDeadSocket(address.path);
       await app.listen({ path: address.path });
       return address;

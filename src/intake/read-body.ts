@@ -69,7 +69,7 @@ function collect(request: IncomingMessage, { maxBytes, budget }: BodyOptions): P
 async function unpack(packed: Buffer, { maxBytes, budget, unpacking }: BodyOptions): Promise<Buffer> {
   const bytes = await unpacking(() => unzip(packed, { maxOutputLength: maxBytes })).catch((error: unknown) => {
     if (codeOf(error) === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(maxBytes, true);
-    throw new Refused(400, 'invalid_gzip', 'The body is not gzip, though Content-Encoding says so.');
+    throw new Refused(400, 'invalid_gzip', 'The body is not gzip, or breaks off, though Content-Encoding says gzip.');
   });
   if (!budget.take(bytes.length)) throw busy();
   return bytes;

@@ -6,6 +6,7 @@ import { type FileHandle, lstat, mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { LogFileConfig } from '../config/config.ts';
 import { codeOf } from '../lib/errors.ts';
+import { makeFolders } from '../lib/make-folders.ts';
 import { syncDirectory } from './directory.ts';
 import { notARegularFile } from './failure.ts';
 import { fingerprintAt } from './journal/fingerprint.ts';
@@ -202,7 +203,7 @@ async function whatStandsAt(path: string, fs: LogFileSystem): Promise<Error | nu
 async function createDirectory(directory: string, fileMode: number, fs: LogFileSystem): Promise<void> {
   // Who may read the file may enter its directory: 0640 gives 0750.
   const mode = 0o700 | (fileMode & 0o044) | ((fileMode & 0o044) >> 2);
-  const first = await fs.mkdir(directory, { recursive: true, mode });
+  const first = await makeFolders(directory, { mode, mkdir: fs.mkdir });
   if (first === undefined) return;
   for (let made = directory; made.length >= first.length; made = dirname(made)) {
     await syncDirectory(dirname(made), fs.open);

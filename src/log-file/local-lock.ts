@@ -8,6 +8,7 @@ import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { LogFileConfig } from '../config/config.ts';
 import { codeOf, EXIT, TailraceError } from '../lib/errors.ts';
+import { makeFolders } from '../lib/make-folders.ts';
 import { explainFailure, notARegularFile } from './failure.ts';
 import { acquireSocketLock, type HeldLock } from './socket-lock.ts';
 
@@ -48,7 +49,7 @@ export async function acquireLocalLock(
 ): Promise<LocalLock | null> {
   const directory = stateDirectory(logFile.filename);
   try {
-    if (logFile.createDirectory) await mkdir(dirname(directory), { recursive: true, mode: 0o750 });
+    if (logFile.createDirectory) await makeFolders(dirname(directory), { mode: 0o750 });
     await makePrivateFolder(directory);
     const held = await takeLock(directory, options.flock ?? 'flock');
     return held && { directory, ...held };

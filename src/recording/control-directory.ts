@@ -2,10 +2,11 @@
 // at; a missing file is off, and whatever is not understood is off too and said.
 
 import { constants } from 'node:fs';
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { open, rename, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { ENGINE_SWITCHES, type RecordingSwitch } from '../event/recording-switches.ts';
 import { codeOf, messageOf, TailraceError } from '../lib/errors.ts';
+import { makeFolders } from '../lib/make-folders.ts';
 
 /** Used when no directory is named, the first that is there (SPEC 7). */
 export const CONTROL_DIRECTORIES: readonly string[] = ['/etc/tailrace/control', '/var/hvmail/control'];
@@ -102,7 +103,7 @@ export async function writeSwitch(directory: ControlDirectory, each: RecordingSw
   // Beside the file, and under a name that nobody takes for a switch.
   const draft = join(directory.path, `.${each.where}.${process.pid}`);
   try {
-    if (directory.named) await mkdir(directory.path, { recursive: true });
+    if (directory.named) await makeFolders(directory.path);
     const handle = await open(draft, 'w', 0o644);
     try {
       await handle.writeFile(`${each.form === 'json' ? await jsonContent(file, on) : Number(on)}\n`);

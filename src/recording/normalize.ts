@@ -157,11 +157,20 @@ function createColumnReader(name: string, read: FieldReader): FieldReader {
     case 'is_retry':
       return (json) => read(json === 'true' ? '1' : json === 'false' ? '0' : json);
     case 'message':
-      // Bytes that were not UTF-8 are U+FFFD by now; an escape that says U+FFFD was meant, and stays.
-      return (json) => read(json.includes('\ufffd') ? json.replaceAll('\ufffd', '') : json);
+      // Bytes that were not UTF-8 are U+FFFD by now, or were when the producer wrote them as an escape. jsonb, and so the
+      // SQL functions, cannot tell the two.
+      return (json) => read(withoutReplacements(json));
     default:
       return read;
   }
+}
+
+/** A string's JSON without U+FFFD, however that is spelt. */
+function withoutReplacements(json: string): string {
+  const plain = json.includes('\ufffd') ? json.replaceAll('\ufffd', '') : json;
+  if (!/^".*\\ufffd/is.test(plain)) return plain;
+  // Pairs of backslashes are passed over: `\\ufffd` is a backslash and five letters.
+  return plain.replace(/\\(?:ufffd|.)/gis, (spelt) => (spelt.length === 6 ? '' : spelt));
 }
 
 /** A JSON string with something to see in it. */

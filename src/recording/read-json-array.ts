@@ -39,8 +39,9 @@ export async function* readJsonArray(source: AsyncIterable<Buffer>): AsyncGenera
   /** @returns the records that end in the text, and whether it is good so far. */
   const read = async (text: string): Promise<[records: InputRecord[], good: boolean]> => {
     const records: InputRecord[] = [];
-    // Pieces end with each line feed, at the latest, so that tokens can be told their line.
-    for (const piece of text.match(/[^\n]*\n|[^\n]+/g) ?? []) {
+    // Pieces end with each line feed, so that tokens can be told their line, and with each brace: of a piece that is
+    // broken the parser gives nothing, and what stands before it on the same line is to be recorded.
+    for (const piece of text.match(/[^\n}]*[\n}]|[^\n}]+/g) ?? []) {
       try {
         for await (const token of tokensOf(piece)) {
           const record = place.take(token, line);

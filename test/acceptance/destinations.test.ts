@@ -303,14 +303,14 @@ describe('what a person does', () => {
 
   test('a pause survives a restart, and what is under way when it comes ends normally', async () => {
     await using world = await createWorld();
-    await using receiver = await createHttpReceiver({ delayMs: 6_000 });
+    await using receiver = await createHttpReceiver({ delayMs: 9_000 });
     const entry = httpPost(receiver.url(), { concurrency: 3 }, { name: 'crm' });
     await world.configure({ logfile: { filename: world.log }, event_destinations: [entry] });
     const first = await world.run();
     await world.insert(20);
     await receiver.waitForRequests(3);
     expect((await world.cli(['pause', 'crm'])).stdout).toBe('paused "crm": its events wait until tailrace resume\n');
-    await waitFor(async () => (await world.queued()) === 17, { what: 'the three to end', timeoutMs: 20_000 });
+    await waitFor(async () => (await world.queued()) === 17, { what: 'the three to end' });
     await sleep(1_000);
     expect(receiver.requests).toHaveLength(3);
     expect(await stopped(first)).toBe(0);

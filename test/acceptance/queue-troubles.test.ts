@@ -87,7 +87,7 @@ test('a database that turns read-only gets no event delivered again and again', 
     await admin.query('SET default_transaction_read_only = off');
     await admin.query(`ALTER DATABASE ${world.database.name} SET default_transaction_read_only = ${value}`);
     await admin.query(
-      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+      `SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
        WHERE datname = current_database() AND application_name = 'tailrace'`,
     );
   };

@@ -107,6 +107,27 @@ test('a batch that is cut off in the middle of its transaction leaves nothing', 
   expect(await scene.numbers()).toEqual(range(7_000, 5_000));
 });
 
+test.each([
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const)('%s ends a recorder, which says how far it came and how to go on', async (signal, code) => {
+  const scene = await createScene();
+  await scene.write('in', lines(12_000));
+  const blocker = await scene.database.client();
+  await blocker.query('BEGIN; LOCK tailrace.recording_count');
+  await using running = scene.start('record', 'in');
+  const waits = `SELECT FROM pg_stat_activity WHERE application_name = 'tailrace record' AND datname = current_database() AND wait_event_type = 'Lock'`;
+  await waitFor(async () => (await scene.database.query(waits)).length === 1, PATIENCE);
+  running.signal(signal);
+  expect(await running.exit).toBe(code);
+  expect(running.stderr).toBe(
+    'interrupted: 0 events are recorded, up to line 0 of in, perhaps another batch; go on with --resume\n',
+  );
+  await blocker.query('ROLLBACK');
+  expect(await scene.cli('record', '--resume', 'in')).toMatchObject({ code: 0 });
+  expect(await scene.numbers()).toEqual(range(12_000));
+});
+
 test('a run without --resume can be gone on with, and what a file has got since is recorded', async () => {
   const scene = await createScene();
   await scene.write('in.jsonl', lines(3));

@@ -119,6 +119,21 @@ test('list is a table with the place of each switch, and says what it cannot rea
   expect((await tailrace(['record', ...place], '{"event_type":"scomp"}')).stderr).toBe(`warning: ${problem}\n`);
 });
 
+test('list shows the types that are named, and the Engine’s or the Studio’s alone', async () => {
+  const { tailrace } = await createScene();
+  const shown = async (...args: string[]) => {
+    const { stdout } = await tailrace(['recording', 'list', ...args]);
+    return stdout
+      .trimEnd()
+      .split('\n')
+      .slice(1)
+      .map((line) => line.split(/ +/).slice(0, 2).join(' '));
+  };
+  expect(await shown('hook_scomp', 'engine_open')).toEqual(['scomp engine', 'scomp studio', 'engine_open engine']);
+  expect(await shown('scomp', '--studio')).toEqual(['scomp studio']);
+  expect(await shown('--engine')).toHaveLength(9);
+});
+
 test('all of them at once', async () => {
   const { tailrace, on } = await createScene();
   await tailrace(['recording', 'enable', '--all']);
@@ -130,12 +145,13 @@ test('all of them at once', async () => {
 test('types that have no such switch are refused, and nothing is switched', async () => {
   const { tailrace, on } = await createScene();
   const refused: readonly (readonly [readonly string[], number, string])[] = [
-    [['enable', 'bounce_al'], 1, 'there is no switch for the event type "bounce_al"; did you mean "bounce_all"?'],
+    [['enable', 'bounce_al'], 1, 'are always recorded; did you mean "bounce_all"?\n'],
     [
       ['enable', 'scomp', 'our_own'],
       1,
-      'there is no switch for the event type "our_own"; types that tailrace does not',
+      'there is no switch for the event type "our_own", and types that tailrace does not know are always recorded\n',
     ],
+    [['list', 'bounce_al'], 1, 'there is no switch for the event type "bounce_al"'],
     [['enable', '--studio', 'engine_click'], 2, 'engine_click has no switch of the Studio'],
     [['disable', '--engine', 'studio_open'], 2, 'studio_open has no switch of the Engine'],
     [['enable'], 2, 'name event types, or --all of them'],

@@ -129,7 +129,7 @@ test(`${ROWS} rows left in the queue take a bit each, and are not read again`, {
     `INSERT INTO events (event_type) VALUES ('scomp') RETURNING id`,
   );
   const inserted = performance.now();
-  await waitFor(async () => (await left()) === ROWS + 1, { what: 'a fresh event', timeoutMs: 5_000 });
+  await waitFor(async () => (await left()) === ROWS + 1, { what: 'a fresh event', timeoutMs: scaled(5_000, 30_000) });
   report({ freshMs: performance.now() - inserted });
   await stop(program);
   await using next = scene.run();
@@ -164,7 +164,8 @@ test('dead rows under a held snapshot make nothing slower', { timeout: SLOW_MS }
   const third = Math.floor(rounds / 3);
   const figures = { first: middle(times.slice(0, third)), last: middle(times.slice(-third)) };
   report(figures);
-  expect(figures.last).toBeLessThan(figures.first * 2 + 250);
+  // Every day something else may run beside the last third that did not beside the first.
+  expect(figures.last).toBeLessThan(figures.first * scaled(2, 4) + scaled(250, 2_000));
 
   // A start has to find its way past all of them.
   await stop(program);
@@ -173,7 +174,7 @@ test('dead rows under a held snapshot make nothing slower', { timeout: SLOW_MS }
   await fill(scene, 10);
   await waitFor(async () => (await scene.database.query('SELECT FROM events ORDER BY id DESC LIMIT 1')).length === 0, {
     what: 'events after a restart',
-    timeoutMs: 10_000,
+    timeoutMs: scaled(10_000, 60_000),
   });
   await stop(next);
   expect((await idsOf(scene.log)).size).toBe(rounds * perRound + 10);

@@ -13,7 +13,8 @@ import { createQueue, createScene, rotate, type Scene } from './scene.ts';
 import { pathsOf } from './strace.ts';
 import { stop } from './sweep.ts';
 
-const HELD_UP_MS = 2_500;
+/** Longer than what is done meanwhile takes on a busy machine. */
+const HELD_UP_MS = 5_000;
 /** By then the call has begun. */
 const BEGUN_MS = 300;
 /** SPEC 4: a moved file may be compressed a second later. */

@@ -54,8 +54,8 @@ export async function waitUntilSettled(truth: Truth, timeoutMs = 30_000): Promis
       return faults.length === 0;
     },
     { timeoutMs, intervalMs: 15, what: 'a settled queue' },
-  ).catch((cause) => {
-    throw new Error(`the queue did not settle: ${faults.join('; ')}`, { cause });
+  ).catch((cause: Error) => {
+    throw new Error(`${cause.message}: ${faults.join('; ')}`, { cause });
   });
 }
 

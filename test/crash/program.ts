@@ -9,8 +9,8 @@ import { TAILRACE } from '../helpers/cli.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 
 const PROGRAM = process.env.TAILRACE_BIN ?? TAILRACE;
-/** What it said last is kept for messages. */
-const KEPT_CHARS = 20_000;
+/** What it said last is kept: for messages, and for waits that begin where it had said so much (trouble.ts). */
+const KEPT_CHARS = 200_000;
 const STARTED = /started as the writer/;
 
 export interface ProgramOptions {
@@ -60,9 +60,11 @@ export function startProgram({ args, env, under = [] }: ProgramOptions): Program
   exit.catch(() => undefined);
 
   const says = async (what: RegExp, timeoutMs = 30_000): Promise<void> => {
-    await waitFor(() => what.test(said) || ended, { what: `${what}`, timeoutMs, intervalMs: 5 }).catch((cause) => {
-      throw new Error(`the program did not say ${what} in time, but:\n${said}`, { cause });
-    });
+    await waitFor(() => what.test(said) || ended, { what: `${what}`, timeoutMs, intervalMs: 5 }).catch(
+      (cause: Error) => {
+        throw new Error(`${cause.message}; the program said:\n${said}`, { cause });
+      },
+    );
     if (!what.test(said)) throw new Error(`the program ended before it said ${what}:\n${said}`);
   };
   return {

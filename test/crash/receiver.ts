@@ -2,9 +2,10 @@
 // often it came and under which keys, so that a long run does not fill the memory.
 
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { waitFor } from '../helpers/wait-for.ts';
 import { checksumOf } from './events.ts';
 
 export interface Received {
@@ -18,6 +19,8 @@ export interface Receiver extends AsyncDisposable {
   readonly accepted: ReadonlyMap<string, Received>;
   /** Milliseconds before each answer; 0 at first. */
   delayMs: number;
+  /** Waits until nobody is connected and every request is dealt with. */
+  idle(): Promise<void>;
   url(path: '/accept' | '/refuse' | '/redirect' | '/never'): string;
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -40,8 +43,14 @@ export async function createReceiver(): Promise<Receiver> {
     note(accepted, String(message.headers['idempotency-key']), JSON.parse(Buffer.concat(chunks).toString()));
     response.writeHead(200).end();
   };
+  let underWay = 0;
   const server = createServer((message, response) => {
-    onRequest(message, response).catch(() => message.socket.destroy());
+    underWay += 1;
+    onRequest(message, response)
+      .catch(() => message.socket.destroy())
+      .finally(() => {
+        underWay -= 1;
+      });
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -49,6 +58,10 @@ export async function createReceiver(): Promise<Receiver> {
   const receiver: Receiver = {
     accepted,
     delayMs: 0,
+    idle: () =>
+      waitFor(async () => underWay === 0 && (await connectionsOf(server)) === 0, { what: 'an idle receiver' }).then(
+        () => undefined,
+      ),
     url: (path) => `http://127.0.0.1:${port}${path}`,
     async [Symbol.asyncDispose]() {
       if (!server.listening) return;
@@ -57,6 +70,12 @@ export async function createReceiver(): Promise<Receiver> {
     },
   };
   return receiver;
+}
+
+function connectionsOf(server: Server): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.getConnections((error, count) => (error ? reject(error) : resolve(count)));
+  });
 }
 
 function note(accepted: Map<string, Received>, key: string, body: Readonly<Record<string, unknown>>): void {

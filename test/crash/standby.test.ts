@@ -12,7 +12,7 @@ import { createRandom, SEED } from './random.ts';
 import { createQueue, createScene, type Scene } from './scene.ts';
 import { stop } from './sweep.ts';
 
-const TAKE_OVER_MS = 3_000;
+const TAKE_OVER_MS = scaled(3_000, 15_000);
 const STARTED = /started as the writer/;
 
 const isActive = (program: Program): boolean => !program.hasEnded && STARTED.test(program.said);

@@ -25,6 +25,8 @@ interface Followed {
 }
 
 interface Follower {
+  /** Whether the file that stands at the path now is one that is being read. */
+  hasCurrent(): Promise<boolean>;
   /** Reads the rest and lets go. @returns the bytes of each file, in the order in which they were met, and what was wrong. */
   end(): Promise<{ readonly files: readonly Buffer[]; readonly faults: readonly string[] }>;
 }
@@ -61,6 +63,10 @@ function follow(path: string): Follower {
     await look();
   })();
   return {
+    async hasCurrent() {
+      const { ino } = await stat(path).catch(() => ({ ino: 0 }));
+      return files.some(({ inode }) => inode === ino);
+    },
     async end() {
       going = false;
       await working;
@@ -89,9 +95,9 @@ test(`a reader that follows the log over ${KILLS} kills and rotations sees each 
   const rotating = (async () => {
     while (!stopRotating.signal.aborted) {
       await sleep(ROTATE_EVERY_MS, undefined, { signal: stopRotating.signal }).catch(() => undefined);
+      if (!(await follower.hasCurrent())) continue; // nobody could follow a file that is gone before it is seen
       rotations += 1;
       await rename(scene.log, `${scene.log}.${rotations}`).catch(() => undefined);
-      await sleep(2 * LOOK_EVERY_MS); // nobody could follow a file that is gone before it is seen
     }
   })();
   await killAgainAndAgain(scene, random, KILLS);

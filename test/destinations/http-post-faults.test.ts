@@ -54,8 +54,8 @@ test.each(['json', 'form'] as const)(
       socket.write('HTTP/1.1 200 OK\r\n');
       repeat(socket, () => 'x-a: b\r\n', 20);
     });
-    await using destination = httpPost(`http://127.0.0.1:${server.port}/`, { format, timeoutMs: 300 });
-    expect(await destination.errorOf()).toMatch(/within 300 ms: stopped while waiting for an answer$/);
+    await using destination = httpPost(`http://127.0.0.1:${server.port}/`, { format, timeoutMs: 1_000 });
+    expect(await destination.errorOf()).toMatch(/within 1000 ms: stopped while waiting for an answer$/);
     await waitFor(() => server.openConnections === 0);
   },
 );
@@ -64,8 +64,8 @@ test('announcements of an answer without end are cut short by the deadline', asy
   await using server = await rawServer((socket, first) => {
     if (first) repeat(socket, () => 'HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n'.repeat(100), 5);
   });
-  await using destination = httpPost(`http://127.0.0.1:${server.port}/`, { timeoutMs: 300 });
-  expect(await destination.errorOf()).toMatch(/within 300 ms: stopped while waiting for an answer$/);
+  await using destination = httpPost(`http://127.0.0.1:${server.port}/`, { timeoutMs: 1_000 });
+  expect(await destination.errorOf()).toMatch(/within 1000 ms: stopped while waiting for an answer$/);
   await waitFor(() => server.openConnections === 0);
 });
 

@@ -92,8 +92,8 @@ describe('an https receiver', () => {
 
   test('whose proxy says nothing is a failure in time, and leaves no connection', async () => {
     await using proxy = await createProxyServer({ port: 1, silent: true });
-    await using destination = httpPost('https://hooks.invalid/', { ...through(proxy.port), timeoutMs: 200 });
-    expect(await destination.errorOf()).toMatch(/within 200 ms: stopped while connecting$/);
+    await using destination = httpPost('https://hooks.invalid/', { ...through(proxy.port), timeoutMs: 1_000 });
+    expect(await destination.errorOf()).toMatch(/within 1000 ms: stopped while connecting$/);
     await waitFor(() => proxy.openConnections === 0);
   });
 

@@ -96,8 +96,8 @@ export function spawnCli(args: readonly string[], options: CliOptions = {}): Run
     async waitForStderr(expected, timeoutMs) {
       const what = `${expected} on standard error`;
       await waitFor(() => holds(expected) || code !== undefined, { what, ...(timeoutMs && { timeoutMs }) }).catch(
-        (cause) => {
-          throw new Error(`${what} did not come in time; it held:\n${stderr}`, { cause });
+        (cause: Error) => {
+          throw new Error(`${cause.message}; it held:\n${stderr}`, { cause });
         },
       );
       if (!holds(expected)) throw new Error(`the program ended with ${code} before ${what}; it held:\n${stderr}`);

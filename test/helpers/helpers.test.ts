@@ -5,9 +5,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, test, vi } from 'vitest';
+import { startProgram } from '../crash/program.ts';
 import { runCli, spawnCli } from './cli.ts';
 import { createTestDatabase } from './postgres.ts';
 import { requireTool } from './require-tool.ts';
+import { SECOND_TRY } from './second-try.ts';
 import { waitFor } from './wait-for.ts';
 
 afterEach(() => {
@@ -49,6 +51,18 @@ describe('requireTool', () => {
     vi.stubEnv('TAILRACE_REQUIRE_TOOLS', '1');
     expect(() => requireTool('no-such-tool')).toThrow('no-such-tool is not installed');
   });
+});
+
+test('a wait that ran out of time gets a second try, whoever waited; what was found wrong does not', async () => {
+  const { condition } = SECOND_TRY;
+  await expect(waitFor(() => false, { timeoutMs: 1 })).rejects.toThrow(condition);
+  await using running = spawnCli(['intake', '--database', 'postgresql://127.0.0.1:1/none', '--listen', '127.0.0.1:0']);
+  await expect(running.waitForStderr('what is never said', 1)).rejects.toThrow(condition);
+  await using program = startProgram({
+    args: ['intake', '--database', 'postgresql://127.0.0.1:1/none', '--listen', '127.0.0.1:0'],
+  });
+  await expect(program.says(/what is never said/, 1)).rejects.toThrow(condition);
+  expect('expected [ 1 ] to deeply equal []').not.toMatch(condition);
 });
 
 test('the program under test sees the database that the test names, not that of whoever runs the tests', async () => {

@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface WaitOptions {
-  /** Default 10,000. */
+  /** Default 30,000: for a condition that comes at all, however busy the machine is. */
   readonly timeoutMs?: number;
   /** What is waited for, for the message: "a second line in the file". */
   readonly what?: string;
@@ -11,7 +11,7 @@ export interface WaitOptions {
   readonly intervalMs?: number;
 }
 
-const DEFAULT_TIMEOUT_MS = 10_000;
+const DEFAULT_TIMEOUT_MS = 30_000;
 const DEFAULT_INTERVAL_MS = 20;
 
 /**

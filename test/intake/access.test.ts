@@ -87,6 +87,8 @@ test('a Unix socket needs no token, is taken over from a killed process, and fro
   expect(await next.send(GOOD)).toMatchObject({ status: 202 });
   await writeFile(join(folder, 'file'), '');
   expect((await tailrace(['intake', '--listen', join(folder, 'file')])).code).toBe(69);
+  const nowhere = await tailrace(['intake', '--listen', join(folder, 'none/intake.sock')]);
+  expect([nowhere.code, nowhere.stderr]).toEqual([69, expect.stringContaining(`${join(folder, 'none')} is not there`)]);
 });
 
 test('an address that is none, and a limit that is none, are wrong usage', async () => {

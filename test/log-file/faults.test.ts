@@ -188,7 +188,7 @@ test('a directory that goes away is waited for, idle too, and used again when it
   const running = startStage(file);
   await running.pass(makeBatch(file, [makeEvent(1)]));
   await rename(folder, `${folder}.away`);
-  await waitFor(() => running.degraded.length > 0, { timeoutMs: 1_000 });
+  await waitFor(() => running.degraded.length > 0);
   expect(running.degraded).toEqual(['LOG_FILE_DIRECTORY_MISSING']);
   // Nothing new to write, and yet nothing is delivered meanwhile.
   const passing = running.pass(makeBatch(file, [makeEvent(1)], LOGGED_AND_WAITING));

@@ -6,6 +6,7 @@ import { retry } from '../../src/queue/retry.ts';
 import { initSchema } from '../../src/queue/schema.ts';
 import { SCHEMA_VERSION } from '../../src/queue/sql/schema.ts';
 import { type DestinationStatus, readStatus } from '../../src/queue/status.ts';
+import { scaled } from '../acceptance/world.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 import { acquireRights, createQueue, type Queue, SILENT } from './world.ts';
 
@@ -57,11 +58,9 @@ test('what is paused is known before a lane begins, and a running one hears of i
   const [crm, other] = [createLane(1), createLane(2)];
   const { desk } = await openDesk(queue, [crm, other]);
   expect([desk.isPaused(1), desk.isPaused(2), crm.paused]).toEqual([true, false, true]);
-  const started = performance.now();
   await setPaused(queue.session, ['crm'], false);
   await setPaused(queue.session, ['other'], true);
-  await waitFor(() => !crm.paused && other.paused, { timeoutMs: 5_000 });
-  expect(performance.now() - started).toBeLessThan(1_500);
+  await waitFor(() => !crm.paused && other.paused, { timeoutMs: scaled(1_500, 10_000) });
   await setPaused(queue.session, 'all', true);
   await waitFor(() => crm.paused && other.paused);
 });

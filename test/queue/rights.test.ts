@@ -177,7 +177,8 @@ test('a back end that dies in the middle of a query is an error of the database,
     const asked = expect(ask(session)).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE' });
     await waitFor(async () => {
       const rows = await queue.database.query(
-        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'SELECT pg_sleep%'`,
+        // Waited for: it would be found once more for the second session.
+        `SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'SELECT pg_sleep%'`,
       );
       return rows.length > 0;
     });

@@ -15,11 +15,12 @@ test('with the trigger no insert is slept through, whenever it comes', async () 
     if (round % 3 > 0) await new Promise((resolve) => setTimeout(resolve, Math.random() * 4));
     await producer.query(`INSERT INTO events (event_type) VALUES ('scomp')`);
     const started = performance.now();
-    await waitFor(() => lines.length === round, { intervalMs: 1, timeoutMs: 5_000, what: `line ${round}` });
+    await waitFor(() => lines.length === round, { intervalMs: 1, what: `line ${round}` });
     took.push(performance.now() - started);
   }
   took.sort((a, b) => a - b);
-  expect(took[250]).toBeLessThan(50);
+  // Slept through, it would be a minute. How quick it is otherwise hangs on how busy the disk is.
+  expect(took[250]).toBeLessThan(2_000);
 });
 
 test('without the trigger polling finds what was inserted', async () => {

@@ -90,6 +90,12 @@ export const CASES: readonly Case[] = [
     event: attempt('"message":"a\ufffdb","email":"a\ufffdb"'),
     row: { message: 'ab', email: 'a\ufffdb' },
   },
+  {
+    title: 'U+FFFD that is written as an escape does as well',
+    event: attempt('"message":"a\\uFFFDb\\\\ufffd\\n","email":"a\\ufffdb"'),
+    js: { event_type: 'delivery_attempt', message: 'a\ufffdb\\ufffd\n', email: 'a\ufffdb' },
+    row: { message: 'ab\\ufffd\n', email: 'a\ufffdb' },
+  },
   { title: 'is_retry true is 1', event: attempt('"is_retry":true'), row: { is_retry: '1' } },
   { title: 'is_retry false is 0', event: attempt('"is_retry":false'), row: { is_retry: '0' } },
   { title: 'is_retry as a text', event: attempt('"is_retry":"1"'), row: { is_retry: '1' } },

@@ -71,7 +71,7 @@ test('the text of a bounce is cut at its limit in bytes', () => {
 
 test('bytes of a message that were not UTF-8 are removed; elsewhere they are U+FFFD', () => {
   expect(rowOf('"message":"a\ufffdb","email":"a\ufffdb"')).toMatchObject({ message: 'ab', email: 'a\ufffdb' });
-  expect(rowOf('"message":"a\\ufffdb\\u0000"').message).toBe('a\ufffdb\ufffd');
+  expect(rowOf('"message":"a\\ufffdb\\u0000"').message).toBe('ab\ufffd');
 });
 
 test('U+0000 and lone surrogates become U+FFFD', () => {

@@ -97,6 +97,13 @@ test('an array that breaks gives what came before and one problem', async () => 
   expect(rest).toEqual([]);
 });
 
+test('an array that breaks gives what came before on the same line, too', async () => {
+  const records = await read('[{"a":1},{"b":{"c":"}"}},{"d":4} {"e":5}]');
+  expect(records.map(({ text }) => text)).toEqual(['{"a":1}', '{"b":{"c":"}"}}', '{"d":4}', ' {"e":5}']);
+  expect(records.map(({ problem }) => problem !== undefined)).toEqual([false, false, false, true]);
+  expect((await read('[{"a":1}] junk')).map(({ text }) => text)).toEqual(['{"a":1}', '] junk']);
+});
+
 test('an array that ends too early gives what came before and one problem', async () => {
   const records = await read('[{"a":1},\n{"b":2');
   expect(records).toEqual([
