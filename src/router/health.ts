@@ -3,11 +3,14 @@
 
 import type { RetryConfig } from '../config/config.ts';
 import type { DeliveryResult } from '../destinations/destination.ts';
+import type { LaneReport } from '../flow/lane-report.ts';
 import type { Logger } from '../lib/logger.ts';
 import { Breaker } from './breaker.ts';
 
 /** Each destination is in the diagnostics no more than once in this time; one that flaps shows in `status`. */
 const NEWS_INTERVAL_MS = 60_000;
+/** `run --once` waits this long for a destination that has begun to fail, not longer. */
+const WORTH_WAITING_MS = 5_000;
 /** Node's own limit is 24 days. */
 const MAX_TIMER_MS = 60 * 60_000;
 
@@ -52,6 +55,19 @@ export class Health {
       error ||= result.error;
     }
     this.#failed({ ...request, holdMs: Math.min(askedMs, retry.maxRetryAfterMs) }, retry, error);
+  }
+
+  /** It accepts, or has only begun to fail and is tried again in a moment. */
+  get worthWaiting(): boolean {
+    const { cause, openings, untilMs } = this.breaker;
+    return cause === null || (openings <= 1 && untilMs - performance.now() <= WORTH_WAITING_MS);
+  }
+
+  /** What `status` says while the destination fails; null = it accepts. */
+  report(nowMs: number): Pick<LaneReport, 'state' | 'waitMs'> | null {
+    const { cause, untilMs } = this.breaker;
+    if (cause === null) return null;
+    return { state: cause === 'asked' ? 'asked_to_wait' : 'open', waitMs: Math.max(0, untilMs - nowMs) };
   }
 
   /** Forgets about probes. */

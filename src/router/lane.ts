@@ -27,8 +27,6 @@ export type { LaneEvent } from './lane-queue.ts';
 const PROBE_CHOICE = 2;
 /** A timer is set anew after this; Node's own limit is 24 days. */
 const MAX_TIMER_MS = 60_000;
-/** `run --once` waits this long for a destination that has begun to fail, not longer. */
-const WORTH_WAITING_MS = 5_000;
 
 export interface LaneOptions {
   readonly destinationId: number;
@@ -98,15 +96,12 @@ export class Lane implements ReportingLane {
 
   /** Events a second that the destination can take up, by its quickest answer lately; null when it gave none. */
   get capacity(): number | null {
-    const quickestMs = this.#quickest.ms(performance.now());
-    return quickestMs === null ? null : (this.#inRequests * 1_000) / quickestMs;
+    return this.#quickest.capacity(this.#inRequests, performance.now());
   }
 
   /** It delivers now or in a moment; `run --once` does not wait for others. */
   get worthWaiting(): boolean {
-    if (!this.open) return false;
-    const { cause, openings, untilMs } = this.#breaker;
-    return cause === null || (openings <= 1 && untilMs - performance.now() <= WORTH_WAITING_MS);
+    return this.open && this.#health.worthWaiting;
   }
 
   /** Wants what one request takes, to see whether the destination works again. */
@@ -237,10 +232,8 @@ export class Lane implements ReportingLane {
     const nowMs = performance.now();
     const perSecond = this.#pace.perSecond(nowMs);
     if (!this.#enabled) return { state: 'disabled', waitMs: null, perSecond };
-    const { cause, untilMs } = this.#breaker;
-    if (cause !== null) {
-      return { state: cause === 'asked' ? 'asked_to_wait' : 'open', waitMs: Math.max(0, untilMs - nowMs), perSecond };
-    }
+    const failing = this.#health.report(nowMs);
+    if (failing !== null) return { ...failing, perSecond };
     const isLimited = this.#queue.queued > 0 && this.#rate.waitMs(nowMs) > 0;
     return { state: isLimited ? 'rate_limited' : 'ok', waitMs: null, perSecond };
   }
@@ -289,12 +282,8 @@ export class Lane implements ReportingLane {
     const accepted = results.filter(({ ok }) => ok).length;
     if (accepted > 0) this.#pace.add(accepted, nowMs);
     this.#quickest.add(nowMs - (batch[0]?.startedMs ?? 0), nowMs);
-    if (speaks)
-      this.#health.judge(
-        results,
-        { probe, untried: batch.some((event) => attemptsOf(event) === 0) },
-        this.#config.retry,
-      );
+    const untried = batch.some((event) => attemptsOf(event) === 0);
+    if (speaks) this.#health.judge(results, { probe, untried }, this.#config.retry);
     else this.#breaker.ended(probe);
     for (const [at, result] of results.entries()) {
       const event = batch[at];

@@ -1,4 +1,4 @@
-// How many events a lane has delivered lately: a ring of five-second counts over one minute, for `status`.
+// How many events a lane has delivered lately: a ring of five-second counts over one minute.
 
 const SLOT_MS = 5_000;
 const SLOTS = 12;

@@ -9,9 +9,11 @@ const PATIENCE_MS_PER_EVENT = 0.2;
 const UNKNOWN_MS = 50;
 const LOOK_MS = 10;
 
+/** What each lane refused of a page, in its order; undefined: what has no lane. */
+export type Refused = Map<Lane | undefined, LaneEvent[]>;
+
 export interface PatienceOptions {
-  /** What each lane refused of the page, in its order. */
-  readonly refused: ReadonlyMap<Lane, readonly LaneEvent[]>;
+  readonly refused: Refused;
   readonly offer: (lane: Lane, event: LaneEvent) => boolean;
   /** Events of the whole page; null: it waits as long as a lane is healthy. */
   readonly pageEvents: number | null;
@@ -19,14 +21,14 @@ export interface PatienceOptions {
 
 export class Patience {
   readonly #offer: PatienceOptions['offer'];
-  readonly #refused: ReadonlyMap<Lane, { readonly events: readonly LaneEvent[]; taken: number }>;
+  readonly #queues: ReadonlyMap<Lane | undefined, { readonly events: readonly LaneEvent[]; taken: number }>;
   readonly #mostMs: number;
   readonly #beganMs = performance.now();
   readonly #over = new AbortController();
 
   constructor({ refused, offer, pageEvents }: PatienceOptions) {
     this.#offer = offer;
-    this.#refused = new Map([...refused].map(([lane, events]) => [lane, { events, taken: 0 }]));
+    this.#queues = new Map([...refused].map(([lane, events]) => [lane, { events, taken: 0 }]));
     this.#mostMs = pageEvents === null ? Number.POSITIVE_INFINITY : pageEvents * PATIENCE_MS_PER_EVENT;
   }
 
@@ -39,19 +41,20 @@ export class Patience {
       await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
       clearInterval(looks);
     }
-    return [...this.#refused.values()].flatMap(({ events, taken }) => events.slice(taken));
+    return [...this.#queues.values()].flatMap(({ events, taken }) => events.slice(taken));
   }
 
   /** A lane has room: it is offered what comes next. */
   onRoom(): void {
     if (this.#over.signal.aborted) return;
     let isEmpty = true;
-    for (const [lane, refused] of this.#refused) {
-      for (let next = refused.events[refused.taken]; next; next = refused.events[refused.taken]) {
+    for (const [lane, queue] of this.#queues) {
+      if (!lane) continue;
+      for (let next = queue.events[queue.taken]; next; next = queue.events[queue.taken]) {
         if (!this.#offer(lane, next)) break;
-        refused.taken += 1;
+        queue.taken += 1;
       }
-      if (refused.taken < refused.events.length) isEmpty = false;
+      if (queue.taken < queue.events.length) isEmpty = false;
     }
     if (isEmpty) this.end();
   }
@@ -63,8 +66,8 @@ export class Patience {
 
   #look(): void {
     const waitedMs = performance.now() - this.#beganMs;
-    for (const [lane, { events, taken }] of this.#refused) {
-      if (taken < events.length && this.#isWorthIt(lane, events.length - taken, waitedMs)) return;
+    for (const [lane, { events, taken }] of this.#queues) {
+      if (lane && taken < events.length && this.#isWorthIt(lane, events.length - taken, waitedMs)) return;
     }
     this.end();
   }

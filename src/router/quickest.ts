@@ -24,6 +24,12 @@ export class Quickest {
     return Math.min(this.#now.ms, this.#before.ms);
   }
 
+  /** Events a second that can be taken up when so many may be under way; null when there were too few answers lately. */
+  capacity(underWay: number, nowMs: number): number | null {
+    const quickestMs = this.ms(nowMs);
+    return quickestMs === null ? null : (underWay * 1_000) / quickestMs;
+  }
+
   #turn(nowMs: number): void {
     const slot = Math.floor(nowMs / SLOT_MS);
     if (slot === this.#slot) return;

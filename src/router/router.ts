@@ -16,7 +16,7 @@ import { attemptOf } from './attempts.ts';
 import { Collector } from './collector.ts';
 import type { Lane, LaneEvent } from './lane.ts';
 import { Lanes, type LanesOptions } from './lanes.ts';
-import { Patience } from './patience.ts';
+import { Patience, type Refused } from './patience.ts';
 import { Shared } from './shared.ts';
 import { decide, deliver, fail, gone, lineOnly, settle } from './transitions.ts';
 import { isDropped, wantedOf, waysOf } from './ways.ts';
@@ -131,7 +131,7 @@ export class Router extends Transform {
     const ways = this.lanes.waysOf(regime);
     const lanes = new Map(this.lanes.open.map((lane) => [lane.destinationId, lane]));
     const items: Settled[] = [];
-    const refused: LaneEvent[] = [];
+    const refused: Refused = new Map();
     for (const event of batch.events) {
       const taken = event.logOnly ? null : waysOf(event, regime, ways);
       if (taken === null) items.push(lineOnly(event));
@@ -144,12 +144,13 @@ export class Router extends Transform {
         for (const destinationId of event.lanes) {
           const lane = lanes.get(destinationId);
           const laneEvent = laneEventOf(event, regime, destinationId, false);
-          if (!lane || !this.#offer(lane, laneEvent)) refused.push(laneEvent);
+          if (lane && this.#offer(lane, laneEvent)) continue;
+          if (refused.get(lane)?.push(laneEvent) === undefined) refused.set(lane, [laneEvent]);
         }
       }
     }
     this.#push(items, regime);
-    if (refused.length > 0) this.#refuse(await this.#offerAgain(refused, lanes, batch), regime);
+    if (refused.size > 0) this.#refuse(await this.#offerAgain(refused, lanes.size, batch), regime);
   }
 
   #offer(lane: Lane, event: LaneEvent): boolean {
@@ -176,25 +177,13 @@ export class Router extends Transform {
   }
 
   /** Waits a moment for room in lanes that are delivering. @returns what found none. */
-  async #offerAgain(
-    refused: readonly LaneEvent[],
-    lanes: ReadonlyMap<number, Lane>,
-    { regime, events }: Batch,
-  ): Promise<readonly LaneEvent[]> {
+  async #offerAgain(refused: Refused, lanes: number, { regime, events }: Batch): Promise<readonly LaneEvent[]> {
     const { stop } = this.#options;
-    const byLane = new Map<Lane, LaneEvent[]>();
-    const homeless: LaneEvent[] = [];
-    for (const event of refused) {
-      const lane = lanes.get(event.destinationId);
-      if (!lane) homeless.push(event);
-      else if (byLane.get(lane)?.push(event) === undefined) byLane.set(lane, [event]);
-    }
-    // Without a log file and with a single lane nothing overflows: its back-pressure goes all the way to the reader.
-    const pageEvents = regime.config.logFile === null && lanes.size === 1 ? null : events.length;
     const patience = new Patience({
-      refused: byLane,
+      refused,
       offer: (lane, event) => this.#offer(lane, event),
-      pageEvents,
+      // Without a log file and with a single lane nothing overflows: its back-pressure goes all the way to the reader.
+      pageEvents: regime.config.logFile === null && lanes === 1 ? null : events.length,
     });
     const end = (): void => patience.end();
     if (this.destroyed || stop.aborted) end();
@@ -203,7 +192,7 @@ export class Router extends Transform {
     const rest = await patience.wait();
     this.#patience = null;
     stop.removeEventListener('abort', end);
-    return [...homeless, ...rest];
+    return rest;
   }
 
   #onAnswer(laneEvent: LaneEvent, result: DeliveryResult, lane: Lane): void {
