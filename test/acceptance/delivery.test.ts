@@ -1,10 +1,9 @@
 // Delivery over HTTP as the receivers see it: bad ones get every event in the end, under one key, and never hold the
 // log file or another destination up.
 
-import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
-import { type AddressInfo, createServer } from 'node:net';
 import { expect, test } from 'vitest';
+import { freePort } from '../helpers/free-port.ts';
 import { createHttpReceiver, failingWithProbability } from '../helpers/http-receiver.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 import {
@@ -123,13 +122,4 @@ test('events for a destination that refuses connections are delivered when it is
 async function retrying(world: World): Promise<number> {
   const { stdout } = await world.cli(['status', '--json']);
   return JSON.parse(stdout).destinations[0]?.retrying ?? 0;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo; // a server on TCP
-  server.close();
-  await once(server, 'close');
-  return port;
 }

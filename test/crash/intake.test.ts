@@ -1,11 +1,11 @@
 // The intake under load while PostgreSQL and the intake itself are killed: an event that was acknowledged is in the
 // queue, under the id that the client was told, once.
 
-import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent, request } from 'undici';
 import { expect, test } from 'vitest';
 import { scaled } from '../acceptance/world.ts';
+import { freePort } from '../helpers/free-port.ts';
 import { startPostgres } from '../helpers/postgres.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 import { type Program, startProgram } from './program.ts';
@@ -109,13 +109,4 @@ function startClients(url: string, random: ReturnType<typeof createRandom>) {
       await Promise.all(working);
     },
   };
-}
-
-/** A port that nobody listens on now: the intake is started on it again and again. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' && address !== null ? address.port : 0;
 }

@@ -4,8 +4,10 @@
 import { readFile, stat, truncate } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
+import { messageOf } from '../../src/lib/errors.ts';
+import { ranOut } from '../helpers/second-try.ts';
 import { inParallel } from './in-parallel.ts';
-import { judge, passFreshEvent, waitUntilSettled } from './oracle.ts';
+import { isOnlyLate, judge, passFreshEvent, waitUntilSettled } from './oracle.ts';
 import type { Program } from './program.ts';
 import { createRandom, type Random } from './random.ts';
 import { type Rotation, rotate, type Scene } from './scene.ts';
@@ -86,7 +88,13 @@ export async function restart(
     await stop(program);
     return await judge(truth);
   } catch (error) {
-    return [`${error}`, ...(await judge(truth)), program.said.slice(-2_000)];
+    const faults = await judge(truth);
+    const said = program.said.slice(-2_000);
+    // Nothing is wrong but that it took too long: that is for a second try to decide.
+    if (ranOut(error) && isOnlyLate(faults)) {
+      throw new Error([messageOf(error), ...faults, said].join('\n'), { cause: error });
+    }
+    return [`${error}`, ...faults, said];
   }
 }
 

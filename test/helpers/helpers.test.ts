@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, test, vi } from 'vitest';
+import { isOnlyLate } from '../crash/oracle.ts';
 import { startProgram } from '../crash/program.ts';
 import { runCli, spawnCli } from './cli.ts';
 import { createTestDatabase } from './postgres.ts';
@@ -63,6 +64,15 @@ test('a wait that ran out of time gets a second try, whoever waited; what was fo
   });
   await expect(program.says(/what is never said/, 1)).rejects.toThrow(condition);
   expect('expected [ 1 ] to deeply equal []').not.toMatch(condition);
+});
+
+test('of what a judge finds, only what may still come is left to a second try', () => {
+  expect(
+    isOnlyLate(['3 × lost from the log (1 | 2 | 3)', '1 × not received (4)', '2 × delivered event in (1: )']),
+  ).toBe(true);
+  for (const fault of ['repeated (4, 2 times)', 'received though it must not be (4)', 'torn line (x)']) {
+    expect(isOnlyLate(['3 × lost from the log (1)', `1 × ${fault}`])).toBe(false);
+  }
 });
 
 test('the program under test sees the database that the test names, not that of whoever runs the tests', async () => {
