@@ -23,3 +23,24 @@ export interface InputRecord {
 
 /** Records in the order of the input, as many at a time as one chunk of it has: what costs is a turn, not a record. */
 export type InputRecords = AsyncIterable<readonly InputRecord[]>;
+
+/** A record that stays the bytes it was read as, good UTF-8, until somebody asks for its text: few do. */
+export class LineRecord implements InputRecord {
+  readonly line: number;
+  /** Shared with the lines around it. */
+  readonly bytes: Buffer;
+  readonly start: number;
+  /** Where its line feed stands. */
+  readonly end: number;
+
+  constructor(line: number, bytes: Buffer, start: number, end: number) {
+    this.line = line;
+    this.bytes = bytes;
+    this.start = start;
+    this.end = end;
+  }
+
+  get text(): string {
+    return this.bytes.toString('utf8', this.start, this.end);
+  }
+}

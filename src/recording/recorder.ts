@@ -11,9 +11,10 @@ import { BEGINNING, type Checkpoint } from './checkpoint.ts';
 import type { CopyClient } from './connection.ts';
 import { createCopyWriter } from './copy-rows.ts';
 import { inBatches } from './in-batches.ts';
-import type { InputRecord, InputRecords } from './input-record.ts';
+import { type InputRecord, type InputRecords, LineRecord } from './input-record.ts';
 import { type EncodedRow, INSERT_WRITER } from './insert-rows.ts';
 import { createNormalizer, type NormalizeOptions, type Row } from './normalize.ts';
+import { createPlainRows } from './plain-rows.ts';
 import { readTableColumns, takesCopy } from './queue-table.ts';
 import { storeRows } from './store-rows.ts';
 import type { Switches } from './switches.ts';
@@ -85,7 +86,9 @@ export async function createRecorder(client: CopyClient, options: RecorderOption
   const { switches, derivesBadAddress = false } = options;
   const columns = await readTableColumns(client);
   const normalizer = createNormalizer(columns, options);
-  const writer = (await takesCopy(client)) ? createCopyWriter(columns) : INSERT_WRITER;
+  const copyWriter = (await takesCopy(client)) ? createCopyWriter(columns) : null;
+  const writer = copyWriter ?? INSERT_WRITER;
+  const plainRows = copyWriter && createPlainRows(columns, copyWriter, { ...options, derivesBadAddress });
   let counts: RecordingCounts = { recorded: 0, derived: 0, rejected: 0, suppressed: new Map(), line: 0 };
 
   const accept = (record: InputRecord, row: Row, ofStudio: boolean, isDerived: boolean): Accepted => ({
@@ -97,6 +100,8 @@ export async function createRecorder(client: CopyClient, options: RecorderOption
   });
 
   const check = (record: InputRecord): Checked => {
+    const plain = record instanceof LineRecord ? plainRows?.read(record) : null;
+    if (plain) return { record, rows: [{ record, ...plain, isDerived: false }], error: null };
     if (record.problem !== undefined) return { record, rows: [], error: record.problem };
     const result = normalizer.normalize(record.text);
     if (!result.ok) return { record, rows: [], error: result.error };
@@ -154,7 +159,9 @@ export async function createRecorder(client: CopyClient, options: RecorderOption
     get counts() {
       return counts;
     },
-    missingColumns: normalizer.missingColumns,
+    get missingColumns() {
+      return new Set([...normalizer.missingColumns, ...(plainRows?.missingColumns ?? [])]);
+    },
 
     async record(input, checkpoint) {
       const { records: skipped, line } = checkpoint?.start ?? BEGINNING;
@@ -163,7 +170,7 @@ export async function createRecorder(client: CopyClient, options: RecorderOption
         maxItems: MAX_BATCH_EVENTS,
         maxBytes: MAX_BATCH_BYTES,
         maxWaitMs: MAX_WAIT_MS,
-        bytesOf: ({ record }) => record.text.length,
+        bytesOf: ({ record }) => (record instanceof LineRecord ? record.end - record.start : record.text.length),
       });
       let records = skipped;
       let storing = Promise.resolve();
