@@ -4,6 +4,7 @@
 import type { CopyClient } from './connection.ts';
 import { type EncodedRow, quoteIdentifier, type RowWriter } from './insert-rows.ts';
 import type { TableColumn } from './queue-table.ts';
+import { createBufferPool, SharedBytes } from './shared-bytes.ts';
 
 /** Bytes that rows share, and that are handed to the socket at once: while this process works, PostgreSQL has what to do. */
 const PAGE_BYTES = 512 * 1024;
@@ -15,7 +16,7 @@ const SPECIAL = /[\\\n\r\t]/;
 const ESCAPES: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t' };
 
 export interface CopyRow extends EncodedRow {
-  readonly page: Buffer;
+  readonly page: SharedBytes;
   readonly start: number;
   readonly end: number;
 }
@@ -41,7 +42,8 @@ export function createCopyWriter(columns: readonly TableColumn[]): CopyWriter {
   const always = columns.filter(({ hasDefault }) => !hasDefault).map(({ name }) => name);
   const defaulted = columns.filter(({ hasDefault }) => hasDefault).map(({ name }) => name);
   const combinations = new Map<string, readonly string[]>();
-  let page = Buffer.alloc(0);
+  const pool = createBufferPool(PAGE_BYTES);
+  let page = new SharedBytes(Buffer.alloc(0), pool.giveBack);
   let used = 0;
 
   const namesOf: CopyWriter['namesOf'] = (isNamed) => {
@@ -53,12 +55,14 @@ export function createCopyWriter(columns: readonly TableColumn[]): CopyWriter {
   };
 
   const add: CopyWriter['add'] = (names, mostBytes, write) => {
-    if (mostBytes > page.length - used) {
-      page = Buffer.allocUnsafeSlow(Math.max(mostBytes, PAGE_BYTES));
+    if (mostBytes > page.bytes.length - used) {
+      page.letGo();
+      page = new SharedBytes(mostBytes > PAGE_BYTES ? Buffer.allocUnsafeSlow(mostBytes) : pool.lend(), pool.giveBack);
       used = 0;
     }
     const start = used;
-    used = write(page, start);
+    used = write(page.bytes, start);
+    page.addUser();
     return { columns: names, page, start, end: used };
   };
 
@@ -69,6 +73,9 @@ export function createCopyWriter(columns: readonly TableColumn[]): CopyWriter {
       const names = namesOf((name) => row.has(name));
       const line = `${names.map((name) => textOf(row.get(name))).join('\t')}\n`;
       return add(names, line.length * MAX_BYTES_PER_UNIT, (to, start) => start + to.write(line, start));
+    },
+    letGo({ page: shared }) {
+      shared.letGo();
     },
     async write(client, rows) {
       for (const [names, some] of byColumns(rows)) {
@@ -105,6 +112,6 @@ function* piecesOf(rows: readonly CopyRow[]): Generator<Buffer> {
     let pieceEnd = end;
     for (at += 1; rows[at]?.page === page && rows[at]?.start === pieceEnd; at += 1)
       pieceEnd = rows[at]?.end ?? pieceEnd;
-    yield page.subarray(start, pieceEnd);
+    yield page.bytes.subarray(start, pieceEnd);
   }
 }

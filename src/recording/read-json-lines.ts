@@ -4,8 +4,10 @@
 
 import { isUtf8 } from 'node:buffer';
 import { EXCERPT_LENGTH, type InputRecord, LineRecord, MAX_EVENT_BYTES, TOO_LONG } from './input-record.ts';
+import { SharedBytes } from './shared-bytes.ts';
 
 const LINE_FEED = 0x0a;
+const LINE_END = Buffer.from('\n');
 const OPEN_BRACE = 0x7b;
 /** UTF-8 takes at most that many for one or two UTF-16 units. */
 const MAX_BYTES_PER_CHARACTER = 4;
@@ -22,12 +24,17 @@ interface Lines {
 /**
  * Yields records for the lines that are not blank, those of a chunk at a time.
  *
+ * @param giveBack called with a chunk when all who were handed lines of it have let go of them.
  * @throws whatever `source` throws.
  */
-export async function* readJsonLines(source: AsyncIterable<Buffer>): AsyncGenerator<InputRecord[]> {
+export async function* readJsonLines(
+  source: AsyncIterable<Buffer>,
+  giveBack: (chunk: Buffer) => void,
+): AsyncGenerator<InputRecord[]> {
   let line = 0;
   for await (const { bytes, isCut, isLast } of wholeLines(source)) {
     const records: InputRecord[] = [];
+    const shared = new SharedBytes(bytes, giveBack);
     const isAllUtf8 = isUtf8(bytes);
     let start = 0;
     for (let end = bytes.indexOf(LINE_FEED); end >= 0; end = bytes.indexOf(LINE_FEED, start)) {
@@ -39,11 +46,13 @@ export async function* readJsonLines(source: AsyncIterable<Buffer>): AsyncGenera
         const text = bytes.toString('utf8', start, end);
         if (text.trim() !== '') records.push(isLast ? { line, text, isLast } : { line, text });
       } else {
-        const record = new LineRecord(line, bytes, start, end);
+        const record = new LineRecord(line, shared, start, end);
         if (bytes[start] === OPEN_BRACE || record.text.trim() !== '') records.push(record);
+        else record.letGo();
       }
       start = end + 1;
     }
+    shared.letGo();
     if (records.length > 0) yield records;
   }
 }
@@ -63,10 +72,12 @@ async function* wholeLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<Lines>
     if (firstFeed < 0) continue;
 
     const lastFeed = chunk.lastIndexOf(LINE_FEED);
-    yield { bytes: Buffer.concat([...held, chunk.subarray(firstFeed, lastFeed + 1)]), isCut, isLast: false };
-    held = [chunk.subarray(lastFeed + 1)];
+    const first = { bytes: Buffer.concat([...held, LINE_END]), isCut, isLast: false };
+    held = [Buffer.from(chunk.subarray(lastFeed + 1))]; // copied: the chunk is used again
     heldBytes = chunk.length - lastFeed - 1;
     isCut = false;
+    yield first;
+    if (lastFeed > firstFeed) yield { bytes: chunk.subarray(firstFeed + 1, lastFeed + 1), isCut, isLast: false };
   }
-  if (heldBytes > 0) yield { bytes: Buffer.concat([...held, Buffer.from('\n')]), isCut, isLast: true };
+  if (heldBytes > 0) yield { bytes: Buffer.concat([...held, LINE_END]), isCut, isLast: true };
 }
