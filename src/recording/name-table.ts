@@ -34,15 +34,15 @@ export function createNameTable<Value>(values: ReadonlyMap<string, Value>): Name
   return {
     find(bytes, start, end, hash) {
       for (const entry of places[hash & (size - 1)] ?? []) {
-        if (isSame(entry.bytes, bytes, start, end)) return entry.value;
+        if (entry.bytes.length === end - start && standsAt(entry.bytes, bytes, start)) return entry.value;
       }
       return undefined;
     },
   };
 }
 
-function isSame(name: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {
-  if (name.length !== end - start) return false;
+/** Whether a name stands among the bytes from an index on. */
+export function standsAt(name: Uint8Array, bytes: Uint8Array, start: number): boolean {
   for (let at = 0; at < name.length; at += 1) {
     if (name[at] !== bytes[start + at]) return false;
   }

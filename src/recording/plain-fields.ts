@@ -5,7 +5,7 @@
 import { QUEUE_COLUMNS } from '../event/queue-columns.ts';
 import { isStudioId } from '../event/recording-switches.ts';
 import { type FieldKind, type FieldReader, fieldKind, maxCharacters } from './field-value.ts';
-import { addToHash, createNameTable, EMPTY_HASH } from './name-table.ts';
+import { addToHash, createNameTable, EMPTY_HASH, standsAt } from './name-table.ts';
 import { createColumnReader, type NormalizeOptions } from './normalize.ts';
 import {
   BACKSLASH,
@@ -51,11 +51,13 @@ export const TEXT = 6;
 const NOT_STORED = 7;
 
 const CARRIAGE_RETURN = 0x0d;
-const MINUS = 0x2d;
+const ONE = 0x31;
 const N = 0x6e;
+/** An integer of so many digits has less than 32 bits. */
+const SAFE_DIGITS = 9;
 const DIGITS: ReadonlyMap<string, number> = new Map([
   ['smallint', 4],
-  ['integer', 9],
+  ['integer', SAFE_DIGITS],
   ['bigint', 18],
 ]);
 /** A number without exponent of at most so many characters is finite. */
@@ -65,9 +67,13 @@ const FINITE_CHARACTERS = 300;
 interface Slot {
   readonly at: number;
   readonly name: string;
+  /** Its name. */
+  readonly bytes: Uint8Array;
+  /** What stood behind it the last time; null: nobody knows. */
+  next: Slot | null;
   /** `missing`: the table lacks the column. `given`: it is not for events to say. */
   readonly kind: FieldKind | 'missing' | 'given';
-  /** A text of so many bytes fits for sure, an integer of so many digits. */
+  /** A text of so many bytes fits for sure, an integer of so many characters. */
   readonly fits: number;
   /** A longer value is not plain. */
   readonly mostBytes: number;
@@ -101,7 +107,10 @@ export interface PlainFields {
 /** Creates the reader of fields for one table. */
 export function createPlainFields(columns: readonly TableColumn[], options: NormalizeOptions): PlainFields {
   const slots = slotsOf(columns, options);
-  const names = createNameTable(new Map(slots.map((slot) => [slot.name, slot])));
+  const names = createNameTable(
+    // A name that JSON escapes is not plain.
+    new Map(slots.flatMap((slot) => (JSON.stringify(slot.name) === `"${slot.name}"` ? [[slot.name, slot]] : []))),
+  );
   const how = new Uint8Array(slots.length);
   const from = new Int32Array(slots.length);
   const to = new Int32Array(slots.length);
@@ -109,6 +118,9 @@ export function createPlainFields(columns: readonly TableColumn[], options: Norm
   const missingColumns = new Set<string>();
   let ofStudio = false;
   let lacksColumns = false;
+  /** What comes before the first field. */
+  const beginning: Pick<Slot, 'next'> = { next: null };
+  let last = beginning;
 
   const keep = ({ at, mostBytes }: Slot, as: number, start: number, end: number): boolean => {
     how[at] = as;
@@ -142,7 +154,8 @@ export function createPlainFields(columns: readonly TableColumn[], options: Norm
     const length = end - start;
     const isOrdinary =
       slot.kind === 'integer'
-        ? (flags & (FRACTION | EXPONENT)) === 0 && length - (bytes[start] === MINUS ? 1 : 0) <= slot.fits
+        ? (flags & (FRACTION | EXPONENT)) === 0 &&
+          (length <= slot.fits || (slot.fits === SAFE_DIGITS && isTime(bytes, start, length)))
         : slot.kind === 'number'
           ? (flags & EXPONENT) === 0 && length <= FINITE_CHARACTERS
           : slot.kind === 'json' || (slot.kind === 'text' && length <= slot.fits);
@@ -193,9 +206,23 @@ export function createPlainFields(columns: readonly TableColumn[], options: Norm
     return number >= 0 && (!isStored || keepNumber(slot, bytes, start, end, flagsOf(number))) ? end : NOT_PLAIN;
   };
 
+  /** @param close where the last quote of its name is. @returns the index behind its value. */
+  const readMember = (slot: Slot, bytes: Buffer, close: number): number => {
+    if (how[slot.at] !== ABSENT) return NOT_PLAIN; // it stands twice
+    last = slot;
+    const at = behindBlanks(bytes, close + 1);
+    return bytes[at] === COLON ? readValue(slot, bytes, behindBlanks(bytes, at + 1)) : NOT_PLAIN;
+  };
+
   /** Reads a field. @param start where its name begins. @returns the index behind its value. */
   const readField = (bytes: Buffer, start: number): number => {
     if (bytes[start] !== QUOTE) return NOT_PLAIN;
+    // Events of a type have their fields in one order, mostly.
+    const guess = last.next;
+    if (guess !== null) {
+      const close = start + 1 + guess.bytes.length;
+      if (bytes[close] === QUOTE && standsAt(guess.bytes, bytes, start + 1)) return readMember(guess, bytes, close);
+    }
     let hash = EMPTY_HASH;
     let at = start + 1;
     for (let byte = bytes[at] ?? LINE_FEED; byte !== QUOTE; byte = bytes[at] ?? LINE_FEED) {
@@ -204,10 +231,9 @@ export function createPlainFields(columns: readonly TableColumn[], options: Norm
       at += 1;
     }
     const slot = names.find(bytes, start + 1, at, hash);
-    // A field that stands twice is not plain.
-    if (slot === undefined || how[slot.at] !== ABSENT) return NOT_PLAIN;
-    at = behindBlanks(bytes, at + 1);
-    return bytes[at] === COLON ? readValue(slot, bytes, behindBlanks(bytes, at + 1)) : NOT_PLAIN;
+    if (slot === undefined) return NOT_PLAIN;
+    last.next = slot;
+    return readMember(slot, bytes, at);
   };
 
   return {
@@ -224,6 +250,7 @@ export function createPlainFields(columns: readonly TableColumn[], options: Norm
       how.fill(ABSENT);
       ofStudio = false;
       lacksColumns = false;
+      last = beginning;
       let at = behindBlanks(bytes, start);
       if (bytes[at] !== OPEN_BRACE) return false;
       do {
@@ -241,21 +268,26 @@ export function createPlainFields(columns: readonly TableColumn[], options: Norm
   };
 }
 
+/** Ten digits from 1000000000 on, which fit as far as 1999999999: a time of these years. */
+function isTime(bytes: Buffer, start: number, length: number): boolean {
+  return length === SAFE_DIGITS + 1 && bytes[start] === ONE;
+}
+
 function slotsOf(columns: readonly TableColumn[], { bounceTextBytes }: NormalizeOptions): Slot[] {
   const stored = new Set(columns.map(({ name }) => name));
   const lacking = QUEUE_COLUMNS.filter(({ name }) => name !== 'id' && !stored.has(name));
-  const slotOf = (column: TableColumn, at: number, kind: Slot['kind']): Slot => ({
-    at,
-    name: column.name,
-    kind,
-    fits: DIGITS.get(column.type) ?? Math.min(maxCharacters(column.type), MAX_BYTES),
-    mostBytes: column.name === 'bounce_text' ? bounceTextBytes : MAX_BYTES,
-    isStudioId: isStudioId(column.name),
-    isSpecial: column.name === 'message' || column.name === 'is_retry',
-    read: createColumnReader(column),
+  return [...columns, ...lacking].map(({ name, type }, at) => {
+    return {
+      at,
+      name,
+      bytes: Buffer.from(name),
+      next: null,
+      kind: !stored.has(name) ? 'missing' : name === 'id' ? 'given' : fieldKind(type),
+      fits: DIGITS.get(type) ?? Math.min(maxCharacters(type), MAX_BYTES),
+      mostBytes: name === 'bounce_text' ? bounceTextBytes : MAX_BYTES,
+      isStudioId: isStudioId(name),
+      isSpecial: name === 'message' || name === 'is_retry',
+      read: createColumnReader({ name, type }),
+    };
   });
-  return [
-    ...columns.map((column, at) => slotOf(column, at, column.name === 'id' ? 'given' : fieldKind(column.type))),
-    ...lacking.map((column, at) => slotOf(column, columns.length + at, 'missing')),
-  ];
 }

@@ -26,7 +26,9 @@ const LETTER_T = 0x74;
 /** Escapes of JSON that COPY has not, and what they mean. */
 const MEANINGS = new Map(['""', '//', 'b\b', 'f\f'].map((pair) => [pair.charCodeAt(0), pair.charCodeAt(1)]));
 /** From here on one call that copies is faster than a loop (Node 20). */
-const LONG_BYTES = 64;
+const LONG_BYTES = 40;
+/** More columns with a default than that, and no event is plain: which of them it names is kept in one number. */
+const MAX_DEFAULTED = 50;
 /** UTF-8 takes at most three bytes for a UTF-16 unit. */
 const MAX_BYTES_PER_UNIT = 3;
 
@@ -35,6 +37,13 @@ export interface PlainRow {
   readonly type: string;
   readonly ofStudio: boolean;
   readonly row: CopyRow;
+}
+
+/** Columns that are named together. */
+interface Combination {
+  readonly names: readonly string[];
+  /** Their places in the table. */
+  readonly order: Int32Array;
 }
 
 export interface PlainRows {
@@ -59,7 +68,11 @@ export function createPlainRows(
   const { how, from, to, texts } = fields;
   const places: ReadonlyMap<string, number> = new Map(columns.map(({ name }, at) => [name, at]));
   const types = createNameTable(
-    new Map(EVENT_TYPES.flatMap(({ name, formerNames }) => [name, ...formerNames].map((each) => [each, name]))),
+    new Map(
+      EVENT_TYPES.flatMap(({ name, formerNames }) =>
+        [name, ...formerNames].map((each) => [each, { name, isFormer: each !== name }]),
+      ),
+    ),
   );
   const typeAt = places.get('event_type') ?? 0;
   const loweredAt = ['listid', 'sendid'].flatMap((name) => places.get(name) ?? []);
@@ -67,16 +80,18 @@ export function createPlainRows(
     const at = places.get(name);
     return at === undefined ? [] : [{ at, value }];
   });
-  const isNamed = (name: string): boolean => isStored(how[places.get(name) ?? 0] ?? ABSENT);
-  /** Columns of a combination → their places in the table. */
-  const orders = new Map<readonly string[], Int32Array>();
+  const defaultedAt = columns.flatMap(({ hasDefault }, at) => (hasDefault ? [at] : []));
+  const combinations = new Map<number, Combination>();
 
-  const orderOf = (names: readonly string[]): Int32Array => {
-    const known = orders.get(names);
+  const combinationOf = (): Combination => {
+    let key = 0;
+    for (const at of defaultedAt) key = key * 2 + (isStored(how[at] ?? ABSENT) ? 1 : 0);
+    const known = combinations.get(key);
     if (known !== undefined) return known;
-    const order = Int32Array.from(names, (name) => places.get(name) ?? 0);
-    orders.set(names, order);
-    return order;
+    const names = writer.namesOf((name) => isStored(how[places.get(name) ?? 0] ?? ABSENT));
+    const made = { names, order: Int32Array.from(names, (name) => places.get(name) ?? 0) };
+    combinations.set(key, made);
+    return made;
   };
 
   /** The type of the event, put under its current name; undefined: not a known one, as it is written in the catalog. */
@@ -86,10 +101,11 @@ export function createPlainRows(
     let hash = EMPTY_HASH;
     for (let at = start; at < end; at += 1) hash = addToHash(hash, bytes[at] ?? 0);
     const type = types.find(bytes, start, end, hash);
-    if (type === undefined) return undefined;
-    how[typeAt] = TEXT;
-    texts[typeAt] = type;
-    return type;
+    if (type?.isFormer) {
+      how[typeAt] = TEXT;
+      texts[typeAt] = type.name;
+    }
+    return type?.name;
   };
 
   /** @returns false: they cannot be lowered byte by byte. */
@@ -107,8 +123,10 @@ export function createPlainRows(
   /** Writes the row into a page that has room for it. */
   const write = (bytes: Buffer, order: Int32Array, page: Buffer, start: number): number => {
     let at = start;
-    for (const column of order) {
-      const [first, end] = [from[column] ?? 0, to[column] ?? 0];
+    for (let place = 0; place < order.length; place += 1) {
+      const column = order[place] ?? 0;
+      const first = from[column] ?? 0;
+      const end = to[column] ?? 0;
       switch (how[column]) {
         case AS_IT_STANDS:
           at = copyBytes(bytes, first, end, page, at);
@@ -120,10 +138,10 @@ export function createPlainRows(
           at = copyJson(bytes, first, end, page, at);
           break;
         case LOWERED:
-          for (let place = first; place < end; place += 1) page[at++] = lowered(bytes[place] ?? 0);
+          at = copyLowered(bytes, first, end, page, at);
           break;
         case TEXT:
-          at += page.write(copyText(texts[column] ?? ''), at);
+          at = writeText(texts[column] ?? '', page, at);
           break;
         default:
           page[at++] = NULL_BYTES[0];
@@ -139,7 +157,8 @@ export function createPlainRows(
     missingColumns: fields.missingColumns,
 
     read({ bytes, start, end }) {
-      if (bytes.length > MAX_BYTES || !fields.read(bytes, start, end)) return null;
+      if (bytes.length > MAX_BYTES || defaultedAt.length > MAX_DEFAULTED || !fields.read(bytes, start, end))
+        return null;
       const { ofStudio } = fields;
       const type = readType(bytes);
       if (type === undefined || (options.derivesBadAddress && type === 'bounce_all')) return null;
@@ -149,8 +168,7 @@ export function createPlainRows(
         how[at] = TEXT;
         texts[at] = value();
       }
-      const names = writer.namesOf(isNamed);
-      const order = orderOf(names);
+      const { names, order } = combinationOf();
       let mostBytes = (end - start) * 2 + (order.length + 1) * MAX_BYTES_PER_UNIT;
       for (const column of order) {
         if (how[column] === TEXT) mostBytes += (texts[column]?.length ?? 0) * MAX_BYTES_PER_UNIT;
@@ -167,8 +185,24 @@ function isStored(how: number): boolean {
   return how !== ABSENT && how !== NULL;
 }
 
-function lowered(byte: number): number {
-  return byte >= 0x41 && byte <= 0x5a ? byte + 0x20 : byte;
+/** A short text of ordinary characters is written quicker one by one than by a call. */
+function writeText(text: string, page: Buffer, to: number): number {
+  if (text.length >= LONG_BYTES) return to + page.write(copyText(text), to);
+  for (let at = 0; at < text.length; at += 1) {
+    const unit = text.charCodeAt(at);
+    if (unit < 0x20 || unit >= 0x7f || unit === BACKSLASH) return to + page.write(copyText(text), to);
+    page[to + at] = unit;
+  }
+  return to + text.length;
+}
+
+function copyLowered(bytes: Buffer, start: number, end: number, page: Buffer, to: number): number {
+  let at = to;
+  for (let place = start; place < end; place += 1) {
+    const byte = bytes[place] ?? 0;
+    page[at++] = byte >= 0x41 && byte <= 0x5a ? byte + 0x20 : byte;
+  }
+  return at;
 }
 
 /** @returns where the page goes on. */
