@@ -6,6 +6,7 @@
 // While PostgreSQL stores a batch the next one is read and checked, and no more than that: this is what holds the source
 // back.
 
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { deriveBadAddress } from './bad-address.ts';
 import { BEGINNING, type Checkpoint } from './checkpoint.ts';
 import type { CopyClient } from './connection.ts';
@@ -24,6 +25,8 @@ import type { Switches } from './switches.ts';
 const MAX_BATCH_EVENTS = 5_000;
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
 const MAX_WAIT_MS = 200;
+/** Less than a millisecond's work: PostgreSQL stores in three what fits into the socket, and waits for more then. */
+const EVENTS_A_TURN = 64;
 
 export interface RecorderOptions extends NormalizeOptions {
   /** What is switched off is not recorded, only counted. undefined: everything is recorded. */
@@ -209,7 +212,7 @@ function failureOf(work: Promise<void>): Promise<never> {
   return work.then(() => new Promise(() => {}));
 }
 
-/** Checked chunk by chunk: between them PostgreSQL gets what is on its way to it. */
+/** Checked some at a time: in between PostgreSQL gets what is on its way to it, and its answers are heard. */
 async function* checkedFrom(
   input: InputRecords,
   skipped: number,
@@ -220,7 +223,10 @@ async function* checkedFrom(
     const rest = toSkip > 0 ? records.slice(toSkip) : records;
     toSkip = Math.max(0, toSkip - records.length);
     const checked: Checked[] = [];
-    for (const record of rest) check(record, checked);
+    for (const [at, record] of rest.entries()) {
+      if (at > 0 && at % EVENTS_A_TURN === 0) await nextTurn();
+      check(record, checked);
+    }
     if (checked.length > 0) yield checked;
   }
 }
