@@ -5,8 +5,8 @@
 //
 // What is never let go of, since an event was switched off on a way that failed, is simply left to the collector.
 
-/** How much is kept for use, at most; it is what two batches have and a little more. */
-const MAX_FREE = 48;
+/** How much a pool keeps for use, at most: what two batches have and a little more. */
+const MAX_FREE_BYTES = 16 * 1024 * 1024;
 
 export interface BufferPool {
   /** A buffer of the pool's size, with anything in it. */
@@ -28,7 +28,7 @@ export function createBufferPool(size: number): BufferPool {
     giveBack(bytes) {
       const buffer = lent.get(bytes.buffer);
       lent.delete(bytes.buffer);
-      if (buffer !== undefined && free.length < MAX_FREE) free.push(buffer);
+      if (buffer !== undefined && (free.length + 1) * size <= MAX_FREE_BYTES) free.push(buffer);
     },
   };
 }
