@@ -204,8 +204,8 @@ test('the quick way makes of any event what the careful way makes of it, or leav
       expect(missing).toEqual([]);
     }
   });
-  await fc.assert(property, { numRuns: 5_000 });
-  expect(quicks).toBeGreaterThan(500);
+  await fc.assert(property, { numRuns: 2_000 });
+  expect(quicks).toBeGreaterThan(200);
 });
 
 const FIXTURE = readFileSync(new URL('../../fixtures/events.jsonl', import.meta.url));
@@ -233,7 +233,7 @@ test('an event of which any byte is another one is treated alike', async () => {
       }
     },
   );
-  await fc.assert(property, { numRuns: 3_000 });
+  await fc.assert(property, { numRuns: 1_500 });
 });
 
 test('many events one behind the other, of types in turn, are each what they would be alone', async () => {
