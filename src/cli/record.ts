@@ -109,7 +109,7 @@ export const record: Command = {
       await using file = name === STDIN ? null : await openInputFile(name);
       source = { name, file };
       const checkpoint = keeps ? await checkpointOf(connection, source, resume, report) : undefined;
-      const input = readInput(file?.chunks() ?? context.stdin, formatOf(args.format));
+      const input = readInput(file?.chunks() ?? context.stdin, formatOf(args.format), file?.giveBack);
       await recordOne(recorder, source, input, checkpoint).catch((error: unknown) => {
         context.stdin.destroy(); // a producer that still writes learns of it
         throw error;

@@ -3,64 +3,79 @@
 
 import type { CopyClient } from './connection.ts';
 import { type EncodedRow, quoteIdentifier, type RowWriter } from './insert-rows.ts';
-import type { Row } from './normalize.ts';
 import type { TableColumn } from './queue-table.ts';
+import { createBufferPool, SharedBytes } from './shared-bytes.ts';
 
-/** Bytes that rows share. PostgreSQL begins with the first while the next are sent. */
-const PAGE_BYTES = 64 * 1024;
+/** Bytes that rows share, and that are handed to the socket at once: while this process works, PostgreSQL has what to do. */
+const PAGE_BYTES = 512 * 1024;
 /** UTF-8 takes at most three bytes for a UTF-16 unit. */
 const MAX_BYTES_PER_UNIT = 3;
-const NULL = '\\N';
+/** What stands for null. */
+export const NULL_TEXT = '\\N';
 const SPECIAL = /[\\\n\r\t]/;
 const ESCAPES: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t' };
 
-interface CopyRow extends EncodedRow {
-  readonly page: Buffer;
+export interface CopyRow extends EncodedRow {
+  readonly page: SharedBytes;
   readonly start: number;
   readonly end: number;
 }
 
-/** Columns that are named together: all without a default, and some that have one. */
-interface Combination {
-  readonly names: readonly string[];
-  readonly places: ReadonlyMap<string, number>;
-  readonly nulls: readonly string[];
+export interface CopyWriter extends RowWriter<CopyClient, CopyRow> {
+  /** The columns that a row is sent with; the same array for the same columns. */
+  namesOf(isNamed: (column: string) => boolean): readonly string[];
+  /**
+   * Adds a row that is made by `write`.
+   *
+   * @param names by `namesOf`.
+   * @param mostBytes no more than that is written.
+   * @param write puts the line with its line feed into the page, from an index on; gives the index behind it.
+   */
+  add(names: readonly string[], mostBytes: number, write: (page: Buffer, start: number) => number): CopyRow;
 }
 
 /**
  * Creates the writer for one table. All columns are named, but of those with a default the ones that a row has: COPY can
  * ask for a default only by not naming the column.
  */
-export function createCopyWriter(columns: readonly TableColumn[]): RowWriter<CopyClient, CopyRow> {
+export function createCopyWriter(columns: readonly TableColumn[]): CopyWriter {
   const always = columns.filter(({ hasDefault }) => !hasDefault).map(({ name }) => name);
   const defaulted = columns.filter(({ hasDefault }) => hasDefault).map(({ name }) => name);
-  const combinations = new Map<string, Combination>();
-  let page = Buffer.alloc(0);
+  const combinations = new Map<string, readonly string[]>();
+  const pool = createBufferPool(PAGE_BYTES);
+  let page = new SharedBytes(Buffer.alloc(0), pool.giveBack);
   let used = 0;
 
-  const combinationOf = (row: Row): Combination => {
-    const named = defaulted.filter((name) => row.has(name));
-    const key = named.join();
-    const known = combinations.get(key);
-    if (known !== undefined) return known;
-    const names = [...always, ...named];
-    const made = { names, places: new Map(names.map((name, at) => [name, at])), nulls: names.map(() => NULL) };
-    combinations.set(key, made);
-    return made;
+  const namesOf: CopyWriter['namesOf'] = (isNamed) => {
+    const named = defaulted.filter(isNamed);
+    const key = named.join('\0');
+    const names = combinations.get(key) ?? [...always, ...named];
+    combinations.set(key, names);
+    return names;
+  };
+
+  const add: CopyWriter['add'] = (names, mostBytes, write) => {
+    if (mostBytes > page.bytes.length - used) {
+      page.letGo();
+      page = new SharedBytes(mostBytes > PAGE_BYTES ? Buffer.allocUnsafeSlow(mostBytes) : pool.lend(), pool.giveBack);
+      used = 0;
+    }
+    const start = used;
+    used = write(page.bytes, start);
+    page.addUser();
+    return { columns: names, page, start, end: used };
   };
 
   return {
+    namesOf,
+    add,
     encode(row) {
-      const combination = combinationOf(row);
-      const line = lineOf(row, combination);
-      const mostBytes = line.length * MAX_BYTES_PER_UNIT;
-      if (mostBytes > page.length - used) {
-        page = Buffer.allocUnsafeSlow(Math.max(mostBytes, PAGE_BYTES));
-        used = 0;
-      }
-      const start = used;
-      used += page.write(line, start);
-      return { columns: combination.names, page, start, end: used };
+      const names = namesOf((name) => row.has(name));
+      const line = `${names.map((name) => textOf(row.get(name))).join('\t')}\n`;
+      return add(names, line.length * MAX_BYTES_PER_UNIT, (to, start) => start + to.write(line, start));
+    },
+    letGo({ page: shared }) {
+      shared.letGo();
     },
     async write(client, rows) {
       for (const [names, some] of byColumns(rows)) {
@@ -70,19 +85,13 @@ export function createCopyWriter(columns: readonly TableColumn[]): RowWriter<Cop
   };
 }
 
-/** Joined, not added up: V8 keeps a sum of strings as a tree of them. */
-function lineOf(row: Row, { places, nulls }: Combination): string {
-  const values = nulls.slice();
-  for (const [name, text] of row) {
-    const at = places.get(name);
-    if (at !== undefined) values[at] = SPECIAL.test(text) ? escaped(text) : text;
-  }
-  return `${values.join('\t')}\n`;
+function textOf(value: string | undefined): string {
+  return value === undefined ? NULL_TEXT : copyText(value);
 }
 
 /** `\N`, `\.` and the separators mean themselves then: https://www.postgresql.org/docs/current/sql-copy.html */
-function escaped(text: string): string {
-  return text.replace(/[\\\n\r\t]/g, (char) => ESCAPES[char] ?? char);
+export function copyText(text: string): string {
+  return SPECIAL.test(text) ? text.replace(/[\\\n\r\t]/g, (char) => ESCAPES[char] ?? char) : text;
 }
 
 /** In their order, but rows of other columns come after those of the first. */
@@ -103,6 +112,6 @@ function* piecesOf(rows: readonly CopyRow[]): Generator<Buffer> {
     let pieceEnd = end;
     for (at += 1; rows[at]?.page === page && rows[at]?.start === pieceEnd; at += 1)
       pieceEnd = rows[at]?.end ?? pieceEnd;
-    yield page.subarray(start, pieceEnd);
+    yield page.bytes.subarray(start, pieceEnd);
   }
 }

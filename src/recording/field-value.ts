@@ -25,16 +25,43 @@ const SMALL_INTEGER = /^-?\d{1,9}$/;
 /** Longest excerpt of a value in a message, in characters. */
 const QUOTED_LENGTH = 60;
 
+/** What the values of a column are to recording. */
+export type FieldKind = 'integer' | 'number' | 'boolean' | 'address' | 'json' | 'text';
+
+/** What the values of a column are, by the type that PostgreSQL gives it. */
+export function fieldKind(type: string): FieldKind {
+  if (INTEGER_BITS.has(type)) return 'integer';
+  if (type === 'double precision' || type === 'real' || type.startsWith('numeric')) return 'number';
+  if (type === 'boolean') return 'boolean';
+  if (type === 'inet') return 'address';
+  return type === 'json' || type === 'jsonb' ? 'json' : 'text';
+}
+
+/** Most characters of a text in a column of that type. */
+export function maxCharacters(type: string): number {
+  return Number(/^character varying\((\d+)\)$/.exec(type)?.[1] ?? Number.POSITIVE_INFINITY);
+}
+
 /** Chooses how the values of a column are read, by the type that PostgreSQL gives it. */
 export function createFieldReader(type: string): FieldReader {
-  const bits = INTEGER_BITS.get(type);
-  if (bits !== undefined) return (json) => readInteger(json, type, bits);
-  if (type === 'double precision' || type === 'real' || type.startsWith('numeric')) return readNumber;
-  if (type === 'boolean') return readBoolean;
-  if (type === 'inet') return readAddress;
-  if (type === 'json' || type === 'jsonb') return (json) => json;
-  const maxLength = Number(/^character varying\((\d+)\)$/.exec(type)?.[1] ?? Number.POSITIVE_INFINITY);
-  return (json) => readText(json, maxLength);
+  switch (fieldKind(type)) {
+    case 'integer': {
+      const bits = INTEGER_BITS.get(type) ?? 0n;
+      return (json) => readInteger(json, type, bits);
+    }
+    case 'number':
+      return readNumber;
+    case 'boolean':
+      return readBoolean;
+    case 'address':
+      return readAddress;
+    case 'json':
+      return (json) => json;
+    case 'text': {
+      const maxLength = maxCharacters(type);
+      return (json) => readText(json, maxLength);
+    }
+  }
 }
 
 /** Digits as they stand, in a number or in a string: a bigint keeps them all. */

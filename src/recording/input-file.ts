@@ -5,6 +5,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, open, realpath } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { messageOf, TailraceError } from '../lib/errors.ts';
+import { createBufferPool } from './shared-bytes.ts';
 
 /** How much of a file's beginning tells it from others. */
 export const HEAD_BYTES = 64 * 1024;
@@ -31,6 +32,8 @@ export interface InputFile extends AsyncDisposable {
   hashOf(headBytes: number): Promise<string>;
   /** Its content, once. */
   chunks(): AsyncIterable<Buffer>;
+  /** Takes back a chunk, or a part of one, that nobody looks at any more: its memory is used again. */
+  readonly giveBack: (chunk: Buffer) => void;
 }
 
 /** @throws {TailraceError} `INPUT_NOT_READABLE`. */
@@ -51,25 +54,45 @@ export async function openInputFile(file: string): Promise<InputFile> {
           headHash: await hashOf(handle, headBytes),
         }
       : null;
+    const pool = createBufferPool(CHUNK_BYTES);
+    let reading: Promise<unknown> = Promise.resolve();
     let bytesRead = 0;
+
+    /** A file: the next chunk is read while this one is looked at. */
+    async function* fileChunks(): AsyncGenerator<Buffer> {
+      for (let position = 0, next = handle.read(pool.lend(), 0, CHUNK_BYTES, 0); ; ) {
+        reading = next.catch(() => {}); // it may fail while the consumer is busy
+        const { buffer, bytesRead: length } = await next;
+        if (length === 0) return;
+        position += length;
+        next = handle.read(pool.lend(), 0, CHUNK_BYTES, position);
+        reading = next.catch(() => {});
+        bytesRead += length;
+        yield buffer.subarray(0, length);
+      }
+    }
+
+    /** A pipe or a device, of which nobody knows when it says more. */
+    async function* streamChunks(): AsyncGenerator<Buffer> {
+      const stream = handle.createReadStream({ autoClose: false, highWaterMark: CHUNK_BYTES });
+      for await (const chunk of stream as AsyncIterable<Buffer>) {
+        bytesRead += chunk.length;
+        yield chunk;
+      }
+    }
+
     return {
       identity,
       get bytesRead() {
         return bytesRead;
       },
       hashOf: (bytes) => hashOf(handle, bytes),
-      async *chunks() {
-        const stream = handle.createReadStream({
-          autoClose: false,
-          highWaterMark: CHUNK_BYTES,
-          ...(identity ? { start: 0 } : {}),
-        });
-        for await (const chunk of stream as AsyncIterable<Buffer>) {
-          bytesRead += chunk.length;
-          yield chunk;
-        }
+      chunks: identity ? fileChunks : streamChunks,
+      giveBack: pool.giveBack,
+      async [Symbol.asyncDispose]() {
+        if (identity) await reading;
+        await handle.close();
       },
-      [Symbol.asyncDispose]: () => handle.close(),
     };
   } catch (cause) {
     await handle.close();

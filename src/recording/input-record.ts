@@ -1,6 +1,8 @@
 // What the readers of recording hand on: one event as JSON text with the place it came from. Nothing is parsed here, so
 // that numbers keep their digits and a rejected event can be kept exactly as it came.
 
+import type { SharedBytes } from './shared-bytes.ts';
+
 /** The longest event that is read, in bytes; a longer one is rejected without being held in memory. */
 export const MAX_EVENT_BYTES = 16 * 1024 * 1024;
 
@@ -23,3 +25,34 @@ export interface InputRecord {
 
 /** Records in the order of the input, as many at a time as one chunk of it has: what costs is a turn, not a record. */
 export type InputRecords = AsyncIterable<readonly InputRecord[]>;
+
+/** A record that stays the bytes it was read as, good UTF-8, until somebody asks for its text: few do. */
+export class LineRecord implements InputRecord {
+  readonly line: number;
+  readonly start: number;
+  /** Where its line feed stands. */
+  readonly end: number;
+  readonly #shared: SharedBytes;
+
+  /** @param shared where it lies, with the lines around it. */
+  constructor(line: number, shared: SharedBytes, start: number, end: number) {
+    this.line = line;
+    this.start = start;
+    this.end = end;
+    this.#shared = shared;
+    shared.addUser();
+  }
+
+  get bytes(): Buffer {
+    return this.#shared.bytes;
+  }
+
+  get text(): string {
+    return this.bytes.toString('utf8', this.start, this.end);
+  }
+
+  /** Its bytes are needed no longer; to be called once, and then nothing else. */
+  letGo(): void {
+    this.#shared.letGo();
+  }
+}

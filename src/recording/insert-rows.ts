@@ -22,6 +22,8 @@ export interface EncodedRow {
 /** A way of getting rows into `events`. */
 export interface RowWriter<Client, Encoded extends EncodedRow> {
   encode(row: Row): Encoded;
+  /** The row is stored and its memory needed no longer; to be called once. */
+  letGo?(row: Encoded): void;
   /** Sends rows, all of them or none. @throws what PostgreSQL says. */
   write(client: Client, rows: readonly Encoded[]): Promise<void>;
 }

@@ -49,19 +49,20 @@ interface ColumnReader {
   readonly read: FieldReader;
 }
 
-const KNOWN_COLUMNS: ReadonlySet<string> = new Set(QUEUE_COLUMNS.map(({ name }) => name));
+/** Columns that an event may name though the table lacks them. */
+export const KNOWN_COLUMNS: ReadonlySet<string> = new Set(QUEUE_COLUMNS.map(({ name }) => name));
 const ID_GIVEN = 'is given by the queue table; leave it out';
 /** Types whose list and send are identified in lower case (seed 003). */
-const BOUNCE_TYPES = new Set(['bounce_all', 'bounce_bad_address']);
+export const BOUNCE_TYPES = new Set(['bounce_all', 'bounce_bad_address']);
 
 /** Creates the normalizer for one table. */
 export function createNormalizer(columns: readonly TableColumn[], options: NormalizeOptions): Normalizer {
   const readers: ReadonlyMap<string, ColumnReader> = new Map(
-    columns.map(({ name, type }) => [name, { name, read: createColumnReader(name, createFieldReader(type)) }]),
+    columns.map((column) => [column.name, { name: column.name, read: createColumnReader(column) }]),
   );
   const names = columns.map(({ name }) => name);
   const missingColumns = new Set<string>();
-  const uniqueId = createRandomHex(32);
+  const defaults = createDefaults(options);
 
   const readField = (row: Map<string, string>, name: string, json: string): void => {
     const column = readers.get(name);
@@ -69,11 +70,6 @@ export function createNormalizer(columns: readonly TableColumn[], options: Norma
     else if (name === 'id') throw new FieldError(ID_GIVEN);
     else if (KNOWN_COLUMNS.has(name)) missingColumns.add(name);
     else throw new FieldError(`unknown field${didYouMean(name, names)}`);
-  };
-
-  /** `value` is asked for only when the table has the column and the event has not. */
-  const fill = (row: Map<string, string>, name: string, value: () => string): void => {
-    if (!row.has(name) && readers.has(name)) row.set(name, value());
   };
 
   return {
@@ -101,10 +97,9 @@ export function createNormalizer(columns: readonly TableColumn[], options: Norma
       if (problems.length > 0) return notGood(problems);
 
       applyRules(row, options.bounceTextBytes);
-      fill(row, 'event_time', () => String(Math.floor(Date.now() / 1000)));
-      fill(row, 'event_unique_id', uniqueId);
-      fill(row, 'server_id', () => options.serverId);
-      fill(row, 'destination_id', () => '1');
+      for (const [name, value] of defaults) {
+        if (!row.has(name) && readers.has(name)) row.set(name, value());
+      }
       return { ok: true, row, ofStudio };
     },
   };
@@ -142,8 +137,19 @@ function applyRules(row: Map<string, string>, bounceTextBytes: number): void {
   change('sendid', (id) => id.toLowerCase());
 }
 
-/** A field's reader with what is special about its column. */
-function createColumnReader(name: string, read: FieldReader): FieldReader {
+/** What an event gets that has no such field, each value asked for only when it is needed. */
+export function createDefaults({ serverId }: NormalizeOptions): ReadonlyMap<string, () => string> {
+  return new Map([
+    ['event_time', () => String(Math.floor(Date.now() / 1000))],
+    ['event_unique_id', createRandomHex(32)],
+    ['server_id', () => serverId],
+    ['destination_id', () => '1'],
+  ]);
+}
+
+/** Chooses how a field is read: by its column's type, and by what is special about that column. */
+export function createColumnReader({ name, type }: TableColumn): FieldReader {
+  const read = createFieldReader(type);
   switch (name) {
     case 'id':
       return () => {

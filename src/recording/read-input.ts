@@ -19,19 +19,26 @@ const GZIP_MAGIC = Buffer.from([0x1f, 0x8b]);
 const OPEN_BRACKET = 0x5b;
 const OPEN_BRACE = 0x7b;
 const SPACES = new Set([0x20, 0x09, 0x0a, 0x0d]);
+/** How much is unpacked at a time: fewer and larger steps than zlib takes by itself. */
+const UNPACKED_BYTES = 128 * 1024;
 /** How far into an object its member `events` is looked for. */
 const PEEK_BYTES = 64 * 1024;
 
 /**
  * Reads events from JSON lines, one JSON array or an object around one, gzipped or not, in constant memory.
  *
+ * @param giveBack called with chunks that nobody looks at any more, of the source or other ones.
  * @throws whatever `source` throws; zlib's error when gzip is damaged or breaks off.
  */
-export async function* readInput(source: AsyncIterable<Buffer>, format: InputFormat): InputRecords {
+export async function* readInput(
+  source: AsyncIterable<Buffer>,
+  format: InputFormat,
+  giveBack: (chunk: Buffer) => void = () => {},
+): InputRecords {
   const input = await unpack(peekable(source));
   const mark = await input.peek((head) => head.length >= BYTE_ORDER_MARK.length);
   if (mark.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK)) input.skip(BYTE_ORDER_MARK.length);
-  yield* (await isOneDocument(input, format)) ? readJsonArray(input) : readJsonLines(input);
+  yield* (await isOneDocument(input, format)) ? readJsonArray(input) : readJsonLines(input, giveBack);
 }
 
 async function isOneDocument(input: Peekable, format: InputFormat): Promise<boolean> {
@@ -52,7 +59,7 @@ async function isOneDocument(input: Peekable, format: InputFormat): Promise<bool
 async function unpack(input: Peekable): Promise<Peekable> {
   const head = await input.peek((bytes) => bytes.length >= GZIP_MAGIC.length);
   if (!head.subarray(0, GZIP_MAGIC.length).equals(GZIP_MAGIC)) return input;
-  const unpacked = createGunzip();
+  const unpacked = createGunzip({ chunkSize: UNPACKED_BYTES });
   pipeline(input, unpacked).catch(() => {}); // whoever reads gets the error
   return peekable(unpacked);
 }

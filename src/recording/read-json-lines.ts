@@ -1,10 +1,16 @@
 // Reads JSON lines for recording: one record a line with its number, blank lines skipped. Constant memory: a line of
 // more than MAX_EVENT_BYTES is cut while it is read and handed on as a problem. Bytes that are not UTF-8 become U+FFFD.
+// Lines are found among bytes and stay bytes: decoding them all would cost more than checking their events.
 
-import split from 'split2';
-import { EXCERPT_LENGTH, type InputRecord, MAX_EVENT_BYTES, TOO_LONG } from './input-record.ts';
+import { isUtf8 } from 'node:buffer';
+import { EXCERPT_LENGTH, type InputRecord, LineRecord, MAX_EVENT_BYTES, TOO_LONG } from './input-record.ts';
+import { SharedBytes } from './shared-bytes.ts';
 
 const LINE_FEED = 0x0a;
+const LINE_END = Buffer.from('\n');
+const OPEN_BRACE = 0x7b;
+/** UTF-8 takes at most that many for one or two UTF-16 units. */
+const MAX_BYTES_PER_CHARACTER = 4;
 
 /** Whole lines, each with its line feed. */
 interface Lines {
@@ -18,24 +24,35 @@ interface Lines {
 /**
  * Yields records for the lines that are not blank, those of a chunk at a time.
  *
+ * @param giveBack called with a chunk when all who were handed lines of it have let go of them.
  * @throws whatever `source` throws.
  */
-export async function* readJsonLines(source: AsyncIterable<Buffer>): AsyncGenerator<InputRecord[]> {
-  // Written to and read from in one go: all lines of a chunk are there at once, without a turn of the event loop for each.
-  const lines = split('\n');
+export async function* readJsonLines(
+  source: AsyncIterable<Buffer>,
+  giveBack: (chunk: Buffer) => void,
+): AsyncGenerator<InputRecord[]> {
   let line = 0;
   for await (const { bytes, isCut, isLast } of wholeLines(source)) {
-    const firstLine = line + 1;
     const records: InputRecord[] = [];
-    lines.write(bytes);
-    for (let text: string | null = lines.read(); text !== null; text = lines.read()) {
+    const shared = new SharedBytes(bytes, giveBack);
+    const isAllUtf8 = isUtf8(bytes);
+    let start = 0;
+    for (let end = bytes.indexOf(LINE_FEED); end >= 0; end = bytes.indexOf(LINE_FEED, start)) {
       line += 1;
-      if ((isCut && line === firstLine) || text.length > MAX_EVENT_BYTES) {
-        records.push({ line, text: text.slice(0, EXCERPT_LENGTH), problem: TOO_LONG });
-      } else if (text.trim() !== '') {
-        records.push(isLast ? { line, text, isLast } : { line, text });
+      if ((isCut && start === 0) || end - start > MAX_EVENT_BYTES) {
+        const excerpt = bytes.toString('utf8', start, start + EXCERPT_LENGTH * MAX_BYTES_PER_CHARACTER);
+        records.push({ line, text: excerpt.slice(0, EXCERPT_LENGTH), problem: TOO_LONG });
+      } else if (isLast || !(isAllUtf8 || isUtf8(bytes.subarray(start, end)))) {
+        const text = bytes.toString('utf8', start, end);
+        if (text.trim() !== '') records.push(isLast ? { line, text, isLast } : { line, text });
+      } else {
+        const record = new LineRecord(line, shared, start, end);
+        if (bytes[start] === OPEN_BRACE || record.text.trim() !== '') records.push(record);
+        else record.letGo();
       }
+      start = end + 1;
     }
+    shared.letGo();
     if (records.length > 0) yield records;
   }
 }
@@ -55,10 +72,12 @@ async function* wholeLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<Lines>
     if (firstFeed < 0) continue;
 
     const lastFeed = chunk.lastIndexOf(LINE_FEED);
-    yield { bytes: Buffer.concat([...held, chunk.subarray(firstFeed, lastFeed + 1)]), isCut, isLast: false };
-    held = [chunk.subarray(lastFeed + 1)];
+    const first = { bytes: Buffer.concat([...held, LINE_END]), isCut, isLast: false };
+    held = [Buffer.from(chunk.subarray(lastFeed + 1))]; // copied: the chunk is used again
     heldBytes = chunk.length - lastFeed - 1;
     isCut = false;
+    yield first;
+    if (lastFeed > firstFeed) yield { bytes: chunk.subarray(firstFeed + 1, lastFeed + 1), isCut, isLast: false };
   }
-  if (heldBytes > 0) yield { bytes: Buffer.concat([...held, Buffer.from('\n')]), isCut, isLast: true };
+  if (heldBytes > 0) yield { bytes: Buffer.concat([...held, LINE_END]), isCut, isLast: true };
 }

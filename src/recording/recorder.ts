@@ -6,22 +6,27 @@
 // While PostgreSQL stores a batch the next one is read and checked, and no more than that: this is what holds the source
 // back.
 
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { deriveBadAddress } from './bad-address.ts';
 import { BEGINNING, type Checkpoint } from './checkpoint.ts';
 import type { CopyClient } from './connection.ts';
 import { createCopyWriter } from './copy-rows.ts';
 import { inBatches } from './in-batches.ts';
-import type { InputRecord, InputRecords } from './input-record.ts';
-import { type EncodedRow, INSERT_WRITER } from './insert-rows.ts';
+import { type InputRecord, type InputRecords, LineRecord } from './input-record.ts';
+import { type EncodedRow, INSERT_WRITER, type RowWriter } from './insert-rows.ts';
 import { createNormalizer, type NormalizeOptions, type Row } from './normalize.ts';
+import { createPlainRows } from './plain-rows.ts';
 import { readTableColumns, takesCopy } from './queue-table.ts';
 import { storeRows } from './store-rows.ts';
+import { createTally } from './switch-tally.ts';
 import type { Switches } from './switches.ts';
 
 /** Bounds of one transaction: few round trips and commits, and little to halve when one event in it is bad. */
 const MAX_BATCH_EVENTS = 5_000;
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
 const MAX_WAIT_MS = 200;
+/** Less than a millisecond's work: PostgreSQL stores in three what fits into the socket, and waits for more then. */
+const EVENTS_A_TURN = 64;
 
 export interface RecorderOptions extends NormalizeOptions {
   /** What is switched off is not recorded, only counted. undefined: everything is recorded. */
@@ -46,20 +51,23 @@ export interface RecordingCounts {
   readonly line: number;
 }
 
-/** What an input has, checked. */
-interface Checked {
-  readonly record: InputRecord;
-  /** Rows on their way into the table; none: it is rejected. */
-  readonly rows: readonly Accepted[];
-  readonly error: string | null;
-}
+/** An event of the input, checked: on its way into the table, or rejected. */
+type Checked = Accepted | Rejected;
 
 interface Accepted {
   readonly record: InputRecord;
   readonly type: string;
-  readonly row: EncodedRow;
   readonly ofStudio: boolean;
+  readonly row: EncodedRow;
+  /** It is no event of the input but comes of the one before. */
   readonly isDerived: boolean;
+  readonly error: null;
+}
+
+interface Rejected {
+  readonly record: InputRecord;
+  readonly isDerived: false;
+  readonly error: string;
 }
 
 export interface Recorder {
@@ -85,76 +93,87 @@ export async function createRecorder(client: CopyClient, options: RecorderOption
   const { switches, derivesBadAddress = false } = options;
   const columns = await readTableColumns(client);
   const normalizer = createNormalizer(columns, options);
-  const writer = (await takesCopy(client)) ? createCopyWriter(columns) : INSERT_WRITER;
+  const copyWriter = (await takesCopy(client)) ? createCopyWriter(columns) : null;
+  const writer: RowWriter<CopyClient, EncodedRow> = copyWriter ?? INSERT_WRITER;
+  const plainRows = copyWriter && createPlainRows(columns, copyWriter, { ...options, derivesBadAddress });
   let counts: RecordingCounts = { recorded: 0, derived: 0, rejected: 0, suppressed: new Map(), line: 0 };
 
-  const accept = (record: InputRecord, row: Row, ofStudio: boolean, isDerived: boolean): Accepted => ({
-    record,
-    type: row.get('event_type') ?? '',
-    row: writer.encode(row),
-    ofStudio,
-    isDerived,
-  });
-
-  const check = (record: InputRecord): Checked => {
-    if (record.problem !== undefined) return { record, rows: [], error: record.problem };
-    const result = normalizer.normalize(record.text);
-    if (!result.ok) return { record, rows: [], error: result.error };
-    const { row, ofStudio } = result;
-    const derived = derivesBadAddress ? deriveBadAddress(row) : null;
-    const rows = [accept(record, row, ofStudio, false)];
-    if (derived) rows.push(accept(record, derived, ofStudio, true));
-    return { record, rows, error: null };
+  /** Puts a record behind those that are checked. Objects are few here: each is looked at by two collections or three. */
+  const check = (record: InputRecord, into: Checked[]): void => {
+    const plain = record instanceof LineRecord && plainRows ? plainRows.read(record) : null;
+    if (plain !== null) {
+      const { type, ofStudio, row } = plain;
+      into.push({ record, type, ofStudio, row, isDerived: false, error: null });
+      return;
+    }
+    const result =
+      record.problem === undefined ? normalizer.normalize(record.text) : { ok: false as const, error: record.problem };
+    if (!result.ok) {
+      into.push({ record, isDerived: false, error: result.error });
+      return;
+    }
+    const { ofStudio } = result;
+    const add = (row: Row, isDerived: boolean): void => {
+      const type = row.get('event_type') ?? '';
+      into.push({ record, type, ofStudio, row: writer.encode(row), isDerived, error: null });
+    };
+    add(result.row, false);
+    const derived = derivesBadAddress ? deriveBadAddress(result.row) : null;
+    if (derived) add(derived, true);
   };
 
   /** Stores one batch; counts it when it is committed. */
   const store = async (batch: readonly Checked[], records: number, checkpoint?: Checkpoint): Promise<void> => {
     await switches?.refresh();
-    const suppressed = new Map(counts.suppressed);
+    const tally = switches && createTally(switches);
     const accepted: Accepted[] = [];
-    const rejected: (readonly [InputRecord, string])[] = [];
-    for (const { record, rows, error } of batch) {
-      if (error !== null) rejected.push([record, error]);
-      for (const each of rows) {
-        const { type, ofStudio } = each;
-        if (switches === undefined || switches.isOn(type, ofStudio)) accepted.push(each);
-        else {
-          suppressed.set(type, (suppressed.get(type) ?? 0) + 1);
-          switches.count(type, ofStudio, 'suppressed');
-        }
-      }
+    const rejected: Rejected[] = [];
+    for (const each of batch) {
+      if (each.error !== null) rejected.push(each);
+      else if (tally === undefined || tally.passes(each)) accepted.push(each);
     }
-    for (const [record, error] of rejected) await options.onRejected(record, error);
-    const stored = new Set(accepted);
+    for (const { record, error } of rejected) await options.onRejected(record, error);
+    const refused: Accepted[] = [];
     const line = batch.at(-1)?.record.line ?? counts.line;
     const rows = accepted.map(({ row }) => row);
     await storeRows(client, rows, writer, async (refusals) => {
       for (const { at, error } of refusals) {
-        const refused = accepted[at] as Accepted; // `at` is an index into the rows
-        stored.delete(refused);
-        await options.onRejected(refused.record, refused.isDerived ? `its bounce_bad_address: ${error}` : error);
+        const each = accepted[at] as Accepted; // `at` is an index into the rows
+        refused.push(each);
+        await options.onRejected(each.record, each.isDerived ? `its bounce_bad_address: ${error}` : error);
       }
       if (switches !== undefined) {
-        for (const { type, ofStudio } of stored) switches.count(type, ofStudio, 'recorded');
+        tally?.note(switches, refused);
         await switches.flush();
       }
       await checkpoint?.store(client, { records, line });
     });
     counts = {
-      recorded: counts.recorded + stored.size,
-      derived: counts.derived + [...stored].filter(({ isDerived }) => isDerived).length,
-      rejected: counts.rejected + rejected.length + accepted.length - stored.size,
-      suppressed,
+      recorded: counts.recorded + accepted.length - refused.length,
+      derived: counts.derived + numberDerived(accepted) - numberDerived(refused),
+      rejected: counts.rejected + rejected.length + refused.length,
+      suppressed: tally?.suppressed(counts.suppressed) ?? counts.suppressed,
       line,
     };
+    letGo(batch, refused.length > 0);
     options.onProgress?.(counts);
+  };
+
+  /** Everything of a batch is committed and out of the socket; after a refusal that is not sure of the rows. */
+  const letGo = (batch: readonly Checked[], keepsRows: boolean): void => {
+    for (const each of batch) {
+      if (each.record instanceof LineRecord && !each.isDerived) each.record.letGo();
+      if (each.error === null && !keepsRows) writer.letGo?.(each.row);
+    }
   };
 
   return {
     get counts() {
       return counts;
     },
-    missingColumns: normalizer.missingColumns,
+    get missingColumns() {
+      return new Set([...normalizer.missingColumns, ...(plainRows?.missingColumns ?? [])]);
+    },
 
     async record(input, checkpoint) {
       const { records: skipped, line } = checkpoint?.start ?? BEGINNING;
@@ -163,7 +182,8 @@ export async function createRecorder(client: CopyClient, options: RecorderOption
         maxItems: MAX_BATCH_EVENTS,
         maxBytes: MAX_BATCH_BYTES,
         maxWaitMs: MAX_WAIT_MS,
-        bytesOf: ({ record }) => record.text.length,
+        bytesOf: ({ record, isDerived }) =>
+          isDerived ? 0 : record instanceof LineRecord ? record.end - record.start : record.text.length,
       });
       let records = skipped;
       let storing = Promise.resolve();
@@ -174,7 +194,7 @@ export async function createRecorder(client: CopyClient, options: RecorderOption
           const { done, value: batch } = await Promise.race([next, failureOf(storing)]);
           if (done) break;
           await storing;
-          records += batch.filter(isDoneWith).length;
+          records += batch.reduce((sum, each) => sum + (isDoneWith(each) ? 1 : 0), 0);
           storing = store(batch, records, checkpoint);
           storing.catch(() => {});
         }
@@ -192,21 +212,30 @@ function failureOf(work: Promise<void>): Promise<never> {
   return work.then(() => new Promise(() => {}));
 }
 
-/** Checked chunk by chunk: between them PostgreSQL gets what is on its way to it. */
+/** Checked some at a time: in between PostgreSQL gets what is on its way to it, and its answers are heard. */
 async function* checkedFrom(
   input: InputRecords,
   skipped: number,
-  check: (record: InputRecord) => Checked,
+  check: (record: InputRecord, into: Checked[]) => void,
 ): AsyncGenerator<Checked[]> {
   let toSkip = skipped;
   for await (const records of input) {
     const rest = toSkip > 0 ? records.slice(toSkip) : records;
     toSkip = Math.max(0, toSkip - records.length);
-    if (rest.length > 0) yield rest.map(check);
+    const checked: Checked[] = [];
+    for (const [at, record] of rest.entries()) {
+      if (at > 0 && at % EVENTS_A_TURN === 0) await nextTurn();
+      check(record, checked);
+    }
+    if (checked.length > 0) yield checked;
   }
 }
 
-/** False for a bad one that the input breaks off in: it is looked at again when the input has grown. */
-function isDoneWith({ record, error }: Checked): boolean {
-  return error === null || record.isLast !== true;
+/** Whether it is one record of the input less: not a bad one that the input breaks off in, which is looked at again when the input has grown. */
+function isDoneWith({ record, isDerived, error }: Checked): boolean {
+  return !isDerived && (error === null || record.isLast !== true);
+}
+
+function numberDerived(rows: readonly Accepted[]): number {
+  return rows.reduce((sum, { isDerived }) => sum + (isDerived ? 1 : 0), 0);
 }

@@ -27,8 +27,8 @@ export interface Switches {
   refresh(): Promise<void>;
   /** @param type current or former name. @param ofStudio it has a Studio id. */
   isOn(type: string, ofStudio: boolean): boolean;
-  /** Notes what became of one event. */
-  count(type: string, ofStudio: boolean, outcome: 'recorded' | 'suppressed'): void;
+  /** Notes what became of an event, or of so many. */
+  count(type: string, ofStudio: boolean, outcome: 'recorded' | 'suppressed', events?: number): void;
   /** Adds what was noted to the counts in PostgreSQL. */
   flush(): Promise<void>;
 }
@@ -103,7 +103,7 @@ export async function openSwitches(
       if (found === null) return true;
       return found.origin === 'engine' && engine !== null ? engine.on.has(found.type) : stored.has(switchKey(found));
     },
-    count(type, ofStudio, outcome) {
+    count(type, ofStudio, outcome, events = 1) {
       const found = switchOf(type, ofStudio);
       const key = found ? switchKey(found) : OTHER_TYPES;
       const before = counts.get(key) ?? {
@@ -112,7 +112,7 @@ export async function openSwitches(
         recorded: 0,
         suppressed: 0,
       };
-      counts.set(key, { ...before, [outcome]: before[outcome] + 1 });
+      counts.set(key, { ...before, [outcome]: before[outcome] + events });
     },
     async flush() {
       if (counts.size === 0) return;

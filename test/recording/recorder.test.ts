@@ -1,9 +1,13 @@
 import { createHash } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { EVENT_TYPES } from '../../src/event/catalog.ts';
 import { QUEUE_COLUMNS } from '../../src/event/queue-columns.ts';
 import { type CopyClient, openRecordingConnection } from '../../src/recording/connection.ts';
+import { openInputFile } from '../../src/recording/input-file.ts';
 import type { InputRecord } from '../../src/recording/input-record.ts';
 import { readInput } from '../../src/recording/read-input.ts';
 import { createRecorder, type RecorderOptions } from '../../src/recording/recorder.ts';
@@ -267,4 +271,34 @@ test('a batch of megabytes that is refused at its beginning is halved, and the c
   );
   expect(await recordLines(connection, lines)).toMatchObject({ recorded: 299, rejected: 1 });
   expect(await recordLines(connection, lines.slice(1, 3))).toMatchObject({ recorded: 2, rejected: 0 });
+});
+
+test('memory that is used again while a file is recorded mixes up nothing, in the table or among the rejected', async () => {
+  await using database = await createQueue();
+  await using connection = await openRecordingConnection(database.url);
+  const folder = await mkdtemp(join(tmpdir(), 'tailrace-test-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const path = join(folder, 'events.jsonl');
+  const filler = (n: number) =>
+    createHash('sha256')
+      .update(String(n))
+      .digest('hex')
+      .repeat(1 + (n % 20));
+  const isBad = (n: number) => n % 1_000 === 7;
+  const lines = Array.from({ length: 40_000 }, (_, n) =>
+    JSON.stringify({ event_type: 'scomp', email: `${n}`, user_agent: filler(n), bounce_code: isBad(n) ? 'x' : n }),
+  );
+  await writeFile(path, lines.map((line) => `${line}\n`).join(''));
+  await using file = await openInputFile(path);
+  const rejected: string[] = [];
+  const onRejected = async ({ text }: InputRecord) => void rejected.push(text);
+  const recorder = await createRecorder(connection, { ...OPTIONS, onRejected });
+  await recorder.record(readInput(file.chunks(), 'auto', file.giveBack));
+  expect(rejected).toEqual(lines.filter((_, n) => isBad(n)));
+  expect(recorder.counts).toMatchObject({ recorded: lines.length - rejected.length, rejected: 40 });
+  const [found] = await database.query(
+    `SELECT count(DISTINCT email)::int AS events, bool_and(bounce_code = email::int
+       AND user_agent = repeat(encode(sha256(email::bytea), 'hex'), 1 + email::int % 20)) AS are_right FROM events`,
+  );
+  expect(found).toEqual({ events: recorder.counts.recorded, are_right: true });
 });
