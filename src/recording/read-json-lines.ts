@@ -1,16 +1,15 @@
 // Reads JSON lines for recording: one record a line with its number, blank lines skipped. Constant memory: a line of
 // more than MAX_EVENT_BYTES is cut while it is read and handed on as a problem. Bytes that are not UTF-8 become U+FFFD.
-// Lines are found among bytes and stay bytes: decoding them all would cost more than checking their events.
+// What is good UTF-8 stays bytes: decoding it all would cost more than checking its events. split2 has the rest.
 
 import { isUtf8 } from 'node:buffer';
+import split from 'split2';
 import { EXCERPT_LENGTH, type InputRecord, LineRecord, MAX_EVENT_BYTES, TOO_LONG } from './input-record.ts';
 import { SharedBytes } from './shared-bytes.ts';
 
 const LINE_FEED = 0x0a;
 const LINE_END = Buffer.from('\n');
 const OPEN_BRACE = 0x7b;
-/** UTF-8 takes at most that many for one or two UTF-16 units. */
-const MAX_BYTES_PER_CHARACTER = 4;
 
 /** Whole lines, each with its line feed. */
 interface Lines {
@@ -31,31 +30,43 @@ export async function* readJsonLines(
   source: AsyncIterable<Buffer>,
   giveBack: (chunk: Buffer) => void,
 ): AsyncGenerator<InputRecord[]> {
+  // Written to and read from in one go: all lines of a chunk are there at once, without a turn of the event loop for each.
+  const lines = split('\n');
   let line = 0;
   for await (const { bytes, isCut, isLast } of wholeLines(source)) {
+    const firstLine = line + 1;
     const records: InputRecord[] = [];
-    const shared = new SharedBytes(bytes, giveBack);
-    const isAllUtf8 = isUtf8(bytes);
-    let start = 0;
-    for (let end = bytes.indexOf(LINE_FEED); end >= 0; end = bytes.indexOf(LINE_FEED, start)) {
-      line += 1;
-      if ((isCut && start === 0) || end - start > MAX_EVENT_BYTES) {
-        const excerpt = bytes.toString('utf8', start, start + EXCERPT_LENGTH * MAX_BYTES_PER_CHARACTER);
-        records.push({ line, text: excerpt.slice(0, EXCERPT_LENGTH), problem: TOO_LONG });
-      } else if (isLast || !(isAllUtf8 || isUtf8(bytes.subarray(start, end)))) {
-        const text = bytes.toString('utf8', start, end);
-        if (text.trim() !== '') records.push(isLast ? { line, text, isLast } : { line, text });
-      } else {
-        const record = new LineRecord(line, shared, start, end);
-        if (bytes[start] === OPEN_BRACE || record.text.trim() !== '') records.push(record);
-        else record.letGo();
+    if (!isCut && !isLast && isUtf8(bytes)) {
+      const shared = new SharedBytes(bytes, giveBack);
+      for (let start = 0; start < bytes.length; ) {
+        const end = bytes.indexOf(LINE_FEED, start);
+        line += 1;
+        if (end - start > MAX_EVENT_BYTES) records.push(tooLong(line, bytes.toString('utf8', start, end)));
+        else if (bytes[start] === OPEN_BRACE || !isBlank(bytes.toString('utf8', start, end))) {
+          records.push(new LineRecord(line, shared, start, end));
+        }
+        start = end + 1;
       }
-      start = end + 1;
+      shared.letGo();
+    } else {
+      lines.write(bytes);
+      for (let text: string | null = lines.read(); text !== null; text = lines.read()) {
+        line += 1;
+        if ((isCut && line === firstLine) || text.length > MAX_EVENT_BYTES) records.push(tooLong(line, text));
+        else if (!isBlank(text)) records.push(isLast ? { line, text, isLast } : { line, text });
+      }
     }
-    shared.letGo();
     if (records.length > 0) yield records;
   }
 }
+
+const isBlank = (text: string): boolean => text.trim() === '';
+
+const tooLong = (line: number, text: string): InputRecord => ({
+  line,
+  text: text.slice(0, EXCERPT_LENGTH),
+  problem: TOO_LONG,
+});
 
 /** Passes on what ends with a line feed; drops the bytes of a line beyond the limit. */
 async function* wholeLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<Lines> {
