@@ -51,7 +51,7 @@ export const backlogRow: Row = {
 async function drainWatched(bench: Bench, events: number) {
   await using queue = await bench.queues.create(events);
   await using place = await bench.place({});
-  return withClient(queue.url, async (snapshot) => {
+  return await withClient(queue.url, async (snapshot) => {
     await snapshot.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
     await snapshot.query('SELECT count(*) FROM tailrace.meta');
     const args = ['run', '--once', '--config', place.config, '--database', queue.url];

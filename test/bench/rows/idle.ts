@@ -70,6 +70,8 @@ async function measure(bench: Bench, notify: boolean): Promise<Idle> {
   await using running = start({
     ...tailrace(['run', '--config', place.config, '--database', queue.url]),
     folder: place.folder,
+    // Nothing else in the process than what a user has there.
+    env: { NODE_OPTIONS: '' },
   });
   await waitFor(() => /started as the writer/.test(running.stderr), { what: 'tailrace to start', timeoutMs: 30_000 });
   await sleep(CALM_DOWN_MS);
