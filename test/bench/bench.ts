@@ -6,6 +6,7 @@ import { arch, cpus, platform, release, tmpdir, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { messageOf } from '../../src/lib/errors.ts';
 import { type Finding, isReached, median, type Row, ratios } from './finding.ts';
+import { killAll } from './measured.ts';
 import { type BenchOptions, parseOptions, USAGE } from './options.ts';
 import { GOAL_ROWS, NAMED_ROWS } from './rows/all.ts';
 import { SoakFailed } from './rows/soak.ts';
@@ -38,11 +39,17 @@ export async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   const results: Result[] = [];
+  const interrupted = onInterrupt();
   await using bench = await createBench(options);
   const about = await describe(bench);
   process.stdout.write(`${about.lines.join('\n')}\n\n`);
   for (const row of rows) {
-    const result = await runRow(bench, row);
+    const result = await Promise.race([runRow(bench, row), interrupted]);
+    if (result === null) {
+      // The server and the folders go as the bench is left.
+      killAll();
+      return 130;
+    }
     results.push(result);
     const head = `${row.name}${row.number === null ? '' : ` (row ${row.number})`}: ${row.title}`;
     process.stdout.write(`${formatTable(head, result.findings)}`);
@@ -55,6 +62,13 @@ export async function main(args: readonly string[]): Promise<number> {
   await writeFile(file, `${JSON.stringify({ ...about.facts, options, rows: results.map(toJson) }, null, 2)}\n`);
   process.stdout.write(`all figures: ${file}\n`);
   return results.some(({ failed }) => failed) ? 1 : 0;
+}
+
+/** Resolves when a person has had enough. */
+function onInterrupt(): Promise<null> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => resolve(null));
+  });
 }
 
 function chosen(names: readonly string[]): readonly Row[] {

@@ -42,6 +42,7 @@ export interface ProcessOptions {
 }
 
 let started = 0;
+const alive = new Set<ChildProcess>();
 
 /** Starts a process. */
 export function start({ command, args, folder, env = {}, input }: ProcessOptions): Running {
@@ -54,6 +55,7 @@ export function start({ command, args, folder, env = {}, input }: ProcessOptions
     env: { PATH, HOME, ...(TZ && { TZ }), NODE_OPTIONS: `--import=${USAGE}`, BENCH_USAGE: usage, ...env },
     stdio: ['pipe', 'pipe', 'pipe'],
   });
+  alive.add(child);
   child.stdin.on('error', () => undefined);
   child.stdin.end(input ?? '');
   let stdout = '';
@@ -65,6 +67,7 @@ export function start({ command, args, folder, env = {}, input }: ProcessOptions
     stderr = (stderr + text).slice(-KEPT_CHARS);
   });
   const end = ended(child).then(async (code): Promise<Measured> => {
+    alive.delete(child);
     const seconds = (performance.now() - began) / 1000;
     const took: unknown = JSON.parse(await readFile(usage, 'utf8').catch(() => '{}'));
     return { code, seconds, cpuSeconds: Number.NaN, peakMiB: Number.NaN, ...Object(took), stdout, stderr };
@@ -94,6 +97,11 @@ export function start({ command, args, folder, env = {}, input }: ProcessOptions
 export async function run(options: ProcessOptions): Promise<Measured> {
   await using running = start(options);
   return succeeded(options.command, options.args, await running.end);
+}
+
+/** Kills what has been started and has not ended. */
+export function killAll(): void {
+  for (const child of alive) child.kill('SIGKILL');
 }
 
 /** A command of the built program, for `start` and `run`. */

@@ -10,6 +10,8 @@ export interface BenchOptions {
   readonly pairs: number;
   /** Events of the large rows; the small ones take a part of it. */
   readonly events: number;
+  /** The PostgreSQL that comes with the packages, even if the system has one. */
+  readonly embedded: boolean;
   /** Ten million events where the goals say so. */
   readonly full: boolean;
   /** Length of the soak. */
@@ -20,7 +22,7 @@ export interface BenchOptions {
   readonly json: string | null;
 }
 
-export const USAGE = `npm run bench -- [NAME…] [--list] [--pairs N] [--events N] [--full] [--json FILE]
+export const USAGE = `npm run bench -- [NAME…] [--list] [--pairs N] [--events N] [--full] [--embedded] [--json FILE]
 npm run bench -- soak [--minutes N] [--fault-seconds N]`;
 
 /** @throws {Error} that says what is wrong, for a person. */
@@ -31,6 +33,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
     options: {
       list: { type: 'boolean', default: false },
       full: { type: 'boolean', default: false },
+      embedded: { type: 'boolean', default: false },
       pairs: { type: 'string', default: '5' },
       events: { type: 'string', default: '300000' },
       minutes: { type: 'string', default: '3' },
@@ -42,6 +45,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
     names: positionals,
     list: values.list,
     full: values.full,
+    embedded: values.embedded,
     pairs: atLeast('--pairs', values.pairs, 1),
     events: atLeast('--events', values.events, 100),
     minutes: positive('--minutes', values.minutes),

@@ -45,7 +45,12 @@ export interface Queues {
 /** @param folder of the bench. */
 export async function createQueues(server: BenchServer, folder: string): Promise<Queues> {
   const admin = server.url('postgres');
-  await withClient(admin, (client) => client.query(`CREATE DATABASE ${SEED}`));
+  const strategy = await withClient(admin, async (client) => {
+    await client.query(`CREATE DATABASE ${SEED}`);
+    const { rows } = await client.query<{ server_version_num: string }>('SHOW server_version_num');
+    // Files copied, not the write-ahead log of every page; older servers do so anyway.
+    return Number(rows[0]?.server_version_num) >= 150_000 ? ' STRATEGY FILE_COPY' : '';
+  });
   const options = { folder: await mkdtemp(join(folder, 'seed-')), env: { TAILRACE_DATABASE_URL: server.url(SEED) } };
   await run({ ...tailrace(['init']), ...options });
   await run({ ...tailrace(['record', '--all', FIXTURE]), ...options });
@@ -73,7 +78,7 @@ export async function createQueues(server: BenchServer, folder: string): Promise
     copies += 1;
     const database = `bench_${copies}`;
     await withClient(admin, async (client) => {
-      await client.query(`CREATE DATABASE ${database} TEMPLATE ${source}`);
+      await client.query(`CREATE DATABASE ${database} TEMPLATE ${source}${strategy}`);
       // What the copy wrote shall not be on its way to the disk while a round is measured.
       await client.query('CHECKPOINT');
     });

@@ -6,4 +6,5 @@ import { runnerImport } from 'vite';
 
 const bench = fileURLToPath(new URL('./bench.ts', import.meta.url));
 const { module } = await runnerImport(bench, { configFile: false, logLevel: 'error', oxc: { target: 'node20' } });
-process.exitCode = await module.main(process.argv.slice(2));
+// An interrupted row waits for answers that do not come any more.
+process.exit(await module.main(process.argv.slice(2)));

@@ -34,7 +34,7 @@ export async function createBench(options: BenchOptions): Promise<Bench> {
   const folder = await mkdtemp(join(tmpdir(), 'tailrace-bench-'));
   await using stack = new AsyncDisposableStackOf();
   stack.add(() => rm(folder, { recursive: true, force: true }));
-  const server = await startBenchServer();
+  const server = await startBenchServer(options.embedded);
   stack.add(() => server[Symbol.asyncDispose]());
   const receiver = await startReceiver();
   stack.add(() => receiver[Symbol.asyncDispose]());

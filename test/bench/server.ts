@@ -33,9 +33,9 @@ export interface BenchServer extends AsyncDisposable {
   url(database: string): string;
 }
 
-/** Starts a server. @throws {TailraceError} when there is none that starts. */
-export async function startBenchServer(): Promise<BenchServer> {
-  const programs = await newestSystemPrograms();
+/** @param embedded even if the system has one. @throws {TailraceError} when there is none that starts. */
+export async function startBenchServer(embedded: boolean): Promise<BenchServer> {
+  const programs = embedded ? undefined : await newestSystemPrograms();
   if (programs) return startSystemServer(programs);
   const server = await startEmbeddedPostgres({ directory: tmpdir(), settings: SERVER_SETTINGS });
   return {

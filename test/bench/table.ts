@@ -45,7 +45,7 @@ function formatGoal({ of, sign, limit }: Goal, unit: string): string {
 /** Three digits that mean something. */
 function number(value: number): string {
   if (Number.isNaN(value)) return '?';
-  if (Math.abs(value) >= 100) return Math.round(value).toLocaleString('en-US');
+  if (Number.isInteger(value) || Math.abs(value) >= 100) return Math.round(value).toLocaleString('en-US');
   return value.toPrecision(3);
 }
 

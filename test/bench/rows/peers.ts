@@ -123,6 +123,7 @@ function environmentOf(bench: Bench, queue: Queue, log: string): Record<string, 
     PEER_LOG: log,
     PEER_POST_URL: bench.receiver.url(),
     PEER_EVENTS: String(queue.events),
+    ...(process.env.PERL5LIB && { PERL5LIB: process.env.PERL5LIB }),
   };
 }
 

@@ -7,9 +7,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { openFiles, residentMiB } from '../../crash/process-facts.ts';
 import { waitFor } from '../../helpers/wait-for.ts';
 import { chart, marks } from '../chart.ts';
+import { took } from '../drain.ts';
 import { type Finding, finding, isReached, median, percentile, type Row } from '../finding.ts';
 import { type Load, startLoad } from '../load.ts';
-import { type Running, start, tailrace } from '../measured.ts';
+import { type Measured, type Running, start, tailrace } from '../measured.ts';
 import { KNOWS_RUNNING_PROCESSES } from '../process-cpu.ts';
 import type { Queue } from '../queue.ts';
 import { type BenchReceiver, startReceiver } from '../receiver.ts';
@@ -28,7 +29,7 @@ const START_MS = 30_000;
 const RETRY = { initial_ms: 200, max_ms: 2_000 };
 const TERMINATE = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
   WHERE application_name = 'tailrace' AND datname = current_database()`;
-/** Highest ratio of the last third to the first one. */
+/** Highest ratio of the last fifth of the time to the second one, when everything has been used once. */
 const LEVEL = { rss: 1.25, descriptors: 1.15, latency: 2 };
 
 /** Ends the bench with an exit code other than 0; says what was found all the same. */
@@ -41,6 +42,8 @@ export class SoakFailed extends Error {
     this.findings = findings;
   }
 }
+
+type Usage = Pick<Measured, 'cpuSeconds' | 'peakMiB'>;
 
 interface Sample {
   readonly mib: number;
@@ -153,7 +156,7 @@ async function cause(soak: Soak): Promise<string> {
 }
 
 /** Lets everything come through, stops, and closes the books. */
-async function settle({ load, ledger, queue, running, receiver, place }: Soak): Promise<Books> {
+async function settle({ load, ledger, queue, running, receiver, place }: Soak): Promise<Books & Usage> {
   await load.end();
   // What does not come in time shows in the books.
   await waitFor(
@@ -163,20 +166,22 @@ async function settle({ load, ledger, queue, running, receiver, place }: Soak): 
     },
     { what: 'an empty queue', timeoutMs: SETTLE_MS, intervalMs: 200 },
   ).catch(() => undefined);
-  await running.stop();
+  const usage = took(await running.stop());
   ledger.note(await receiver.report());
   await ledger.read(place.log);
-  return ledger.close();
+  return { ...ledger.close(), ...usage };
 }
 
-function judge(soak: Soak, samples: readonly Sample[], books: Books): Finding[] {
-  const third = Math.floor(samples.length / 3);
+function judge(soak: Soak, samples: readonly Sample[], books: Books & Usage): Finding[] {
   const level = (what: string, unit: string, limit: number, of: (sample: Sample) => number): Finding => {
-    const middle = (from: number, to: number) => median(samples.slice(from, to).map(of).filter(Number.isFinite));
+    const middle = (from: number, to: number) => {
+      const part = samples.slice(Math.floor(from * samples.length), Math.ceil(to * samples.length));
+      return median(part.map(of).filter(Number.isFinite));
+    };
     return finding({
-      what: `${what}, last third`,
-      ours: { label: 'tailrace', unit, values: [middle(samples.length - third, samples.length)] },
-      against: { label: 'first third', unit, values: [middle(0, third)] },
+      what: `${what}, last fifth`,
+      ours: { label: 'tailrace', unit, values: [middle(0.8, 1)] },
+      against: { label: 'second fifth', unit, values: [middle(0.2, 0.4)] },
       goal: { of: 'ratio', sign: '<=', limit },
     });
   };
@@ -189,7 +194,10 @@ function judge(soak: Soak, samples: readonly Sample[], books: Books): Finding[] 
   const { committed, lines, accepted, acceptedAgain } = books;
   const story = `${committed} committed, ${lines} lines in ${soak.rotations + 1} files, ${accepted} accepted (${acceptedAgain} again, after a lost answer), ${soak.faults} faults`;
   const findings = [
-    { ...level('RSS', 'MiB', LEVEL.rss, ({ mib }) => mib), notes: [story] },
+    {
+      ...level('RSS', 'MiB', LEVEL.rss, ({ mib }) => mib),
+      ...{ cpuSeconds: [books.cpuSeconds], peakMiB: [books.peakMiB], notes: [story] },
+    },
     level('descriptors', 'open', LEVEL.descriptors, ({ files }) => files),
     level('latency to the 2xx, p50', 'ms', LEVEL.latency, ({ p50 }) => p50),
     count('lost', books.lost),
