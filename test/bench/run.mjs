@@ -1,5 +1,6 @@
 // `npm run bench`: Node 20 cannot run TypeScript, so Vite, which brings the tests to run too, translates the bench as it
-// loads it. What is measured runs in processes of its own and never sees this.
+// loads it, all at once: an import() later on would fail. What is measured runs in processes of its own and never sees
+// this.
 
 import { fileURLToPath } from 'node:url';
 import { runnerImport } from 'vite';
