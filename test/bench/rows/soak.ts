@@ -118,7 +118,9 @@ async function underLoad(bench: Bench, soak: Soak): Promise<Sample[]> {
     }
     if (performance.now() >= rotateAt) {
       rotateAt += ROTATE_MS;
-      reads.push(rotate(soak));
+      const read = rotate(soak);
+      read.catch(() => undefined); // heard of at the end
+      reads.push(read);
     }
     const latencies = ledger.note(await soak.receiver.report());
     const [mib, files] = [await residentMiB(running.pid), await openFiles(running.pid)];
@@ -131,9 +133,14 @@ async function underLoad(bench: Bench, soak: Soak): Promise<Sample[]> {
 
 /** Moves the file away as logrotate does; later it is read, and removed. */
 async function rotate(soak: Soak): Promise<void> {
+  const moved = `${soak.place.log}.${soak.rotations + 1}`;
+  // After a fault there may be no new file yet: the next time then.
+  const there = await rename(soak.place.log, moved).then(
+    () => true,
+    () => false,
+  );
+  if (!there) return;
   soak.rotations += 1;
-  const moved = `${soak.place.log}.${soak.rotations}`;
-  await rename(soak.place.log, moved);
   await sleep(KEPT_MS);
   await soak.ledger.read(moved);
   await rm(moved);
