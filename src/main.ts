@@ -1,11 +1,17 @@
 // What bin/tailrace.js imports: the only file that does something when it is imported.
 
+import { EXIT } from './lib/errors.ts';
 import { holdHeapGrowth } from './lib/memory.ts';
 
 holdHeapGrowth();
-// `tailrace recording list | head`: who reads no further is no reason to die, and says nothing about what was done.
+let isSaid = false;
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
+  // `tailrace recording list | head`: who reads no further is no reason to die, and says nothing about what was done.
+  if (error.code === 'EPIPE' || isSaid) return;
+  isSaid = true;
+  process.exitCode ||= EXIT.problem;
+  process.stderr.write(`tailrace: cannot write to standard output: ${error.message}\n`);
 });
 const { runCli } = await import('./cli.ts');
-process.exitCode = await runCli(process.argv.slice(2), process);
+const code = await runCli(process.argv.slice(2), process);
+if (code !== EXIT.ok) process.exitCode = code;

@@ -65,6 +65,7 @@ const DEFAULT_BOUNCE_TEXT_BYTES = 1024;
  *
  * @returns the id of each event in their order, decimal digits; null: its type is switched off.
  * @throws {InvalidEventsError} before anything is sent; the transaction goes on.
+ * @throws {TypeError} when it is given no array.
  * @throws {TailraceError} `TABLE_MISSING`, or `SWITCHES_MISSING` when `tailrace init` was not run; else pg's own error.
  */
 export async function recordEvents(
@@ -72,6 +73,7 @@ export async function recordEvents(
   events: readonly EventInput[],
   options: RecordOptions = {},
 ): Promise<(string | null)[]> {
+  if (!Array.isArray(events)) throw new TypeError('recordEvents takes an array of events');
   if (events.length === 0) return [];
   const normalizer = createNormalizer(await readTableColumns(client), {
     serverId: options.serverId ?? hostname(),

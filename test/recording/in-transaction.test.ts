@@ -47,6 +47,11 @@ test('events are in the queue when the producer’s transaction commits, and nev
   expect((await readCounts(producer)).get('engine engine_open')).toMatchObject({ recorded: 0, suppressed: 1 });
 });
 
+test('recordEvents says what it takes when it is given one event', async () => {
+  const producer = await (await createQueue()).client();
+  await expect(recordEvents(producer, SCOMP as never)).rejects.toThrow('recordEvents takes an array of events');
+});
+
 test('record_events gives one id for each event in their order, NULL for what is switched off', async () => {
   const database = await createQueue();
   const events = Array.from({ length: 300 }, (_, n) => ({ ...(n % 3 === 1 ? OPEN : SCOMP), true_event_id: n }));
