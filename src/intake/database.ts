@@ -25,6 +25,8 @@ const RETRY_MS = 250;
 const CLOSE_PATIENCE_MS = 1_000;
 /** Counts of what was recorded and suppressed are added so often. */
 const FLUSH_EVERY_MS = 1_000;
+/** Outages that are said one by one within the interval of the throttle. */
+const OUTAGES_SAID = 4;
 
 /**
  * Opens the store, or goes on trying when PostgreSQL is away.
@@ -35,7 +37,12 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   const { logger } = options;
   const ending = new AbortController();
   const nudge = createNudge();
-  const warn = createThrottle((fields, message) => logger.warn(fields, message));
+  let outages = 0;
+  let isSaid = true;
+  const warn = createThrottle((fields, message) => {
+    isSaid = true;
+    logger.warn(fields, message);
+  });
   const missing = new Set<string>();
   let store: Store | null = null;
 
@@ -59,10 +66,13 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   const giveUp = (failed: Store, error: unknown): void => {
     if (store !== failed) return;
     store = null;
-    // Not throttled: each outage is said when it begins, as it is when it ends.
-    logger.warn(
+    isSaid = false;
+    outages += 1;
+    // Each is said when it begins and when it ends, but not for ever that of a server which takes connections and no rows.
+    warn(
       { error: messageOf(error), code: codeOf(error) },
       'cannot record in PostgreSQL; requests are answered with 503 until it works again',
+      `outage ${outages % OUTAGES_SAID}`,
     );
     failed.close(QUERY_TIMEOUT_MS).catch(() => undefined);
     nudge.nudge();
@@ -83,8 +93,9 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
           () => null,
           (error: unknown) => ({ error }),
         );
-        if (failure === null) logger.info('recording in PostgreSQL again');
-        else {
+        if (failure === null) {
+          if (isSaid) logger.info('recording in PostgreSQL again');
+        } else {
           const { error } = failure;
           warn(
             { error: messageOf(error), code: codeOf(error) },

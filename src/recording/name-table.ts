@@ -1,6 +1,6 @@
 // Finds names by the bytes they are written with, so that the keys of an event need not become strings first.
 
-/** What `hashOf` starts from. */
+/** The hash of no bytes. */
 export const EMPTY_HASH = 0;
 
 /** The hash of some bytes and one more. */

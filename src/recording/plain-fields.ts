@@ -142,7 +142,7 @@ export function createPlainFields(columns: readonly TableColumn[], options: Norm
 
   /** @param start where its first quote is. @param close where its last one is. */
   const keepString = (slot: Slot, bytes: Buffer, start: number, close: number, flags: number): boolean => {
-    const isOrdinary = (flags & WIDE) === 0 || !slot.isSpecial;
+    const isOrdinary = (flags & (WIDE | UNICODE_ESCAPED)) === 0 || !slot.isSpecial;
     if (slot.kind === 'json' && isOrdinary) return keep(slot, JSON_TEXT, start, close + 1);
     if (slot.kind === 'text' && isOrdinary && (flags & UNICODE_ESCAPED) === 0 && close - start - 1 <= slot.fits) {
       return keep(slot, (flags & ESCAPED) === 0 ? AS_IT_STANDS : STRING_WITH_ESCAPES, start + 1, close);

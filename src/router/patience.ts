@@ -1,7 +1,8 @@
 // How long a page may wait for room in healthy lanes that are full. What overflows is settled as waiting, fetched again
 // and settled again, which is far more work than a short wait. A destination whose answers say that it can take up
 // what is left in time is waited for, at most 0.2 ms an event of the page: so the file is never held below 5,000 events a
-// second, nor at all by a destination that is slower than this. One that has not answered yet is waited for 50 ms.
+// second. One whose answers say that it is slower is not waited for. One that gave too few answers lately to tell, new
+// or very slow, is waited for 50 ms, within the same bound.
 
 import type { Lane, LaneEvent } from './lane.ts';
 
@@ -74,7 +75,7 @@ export class Patience {
 
   #isWorthIt({ healthy, capacity }: Lane, events: number, waitedMs: number): boolean {
     if (!healthy || this.#mostMs === Number.POSITIVE_INFINITY) return healthy;
-    if (capacity === null) return waitedMs < UNKNOWN_MS;
+    if (capacity === null) return waitedMs < Math.min(UNKNOWN_MS, this.#mostMs);
     return (capacity / 1_000) * (this.#mostMs - waitedMs) >= events;
   }
 }

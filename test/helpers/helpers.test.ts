@@ -70,7 +70,15 @@ test('of what a judge finds, only what may still come is left to a second try', 
   expect(
     isOnlyLate(['3 × lost from the log (1 | 2 | 3)', '1 × not received (4)', '2 × delivered event in (1: )']),
   ).toBe(true);
-  for (const fault of ['repeated (4, 2 times)', 'received though it must not be (4)', 'torn line (x)']) {
+  const final = [
+    'repeated (4, 2 times)',
+    'received though it must not be (4)',
+    'torn line (x)',
+    'gone from the queue and lost from the log (4)',
+    'gone from the queue and not received (4)',
+    'gone from the queue and not left (4: nothing)',
+  ];
+  for (const fault of final) {
     expect(isOnlyLate(['3 × lost from the log (1)', `1 × ${fault}`])).toBe(false);
   }
 });

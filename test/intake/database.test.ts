@@ -51,6 +51,31 @@ test('a connection that was ended while nothing happened costs no request, and i
   }
 });
 
+test('a database that takes connections and no rows is said a few times, not with every request', async () => {
+  const { start, database } = await createScene();
+  const { send, program } = await start();
+  await database.query(`ALTER DATABASE "${database.name}" SET default_transaction_read_only = on`);
+  await database.query(
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tailrace intake' AND datname = current_database()`,
+  );
+  const seen = new Set<unknown>();
+  // Three connections each time that they are opened anew.
+  const opened = async () => {
+    expect((await send(GOOD)).status).toBe(503);
+    const rows = await database.query(
+      `SELECT pid FROM pg_stat_activity WHERE application_name = 'tailrace intake' AND datname = current_database()`,
+    );
+    for (const { pid } of rows) seen.add(pid);
+    return seen.size >= 60;
+  };
+  await waitFor(opened, { what: 'it to connect again and again', intervalMs: 5 });
+  const said = (text: string) => program.stderrLines.filter((line) => line.includes(text)).length;
+  expect(said('cannot record in PostgreSQL; requests')).toBeLessThan(10);
+  expect(said('recording in PostgreSQL again')).toBeLessThan(10);
+  await database.query(`ALTER DATABASE "${database.name}" RESET default_transaction_read_only`);
+  await waitFor(async () => (await send(GOOD)).status === 202, { what: 'an event to be recorded' });
+});
+
 test('a request whose connection breaks before the answer is told that its outcome is not known', async () => {
   const { start, database } = await createScene();
   const { send } = await start();

@@ -252,3 +252,17 @@ test('a bounce that brings a bad address with it does not go the quick way', asy
   expect(bothWays(bounce, QUEUE, { derivesBadAddress: true }).quick).toBeNull();
   expect(bothWays(click, QUEUE, { derivesBadAddress: true }).quick).not.toBeNull();
 });
+
+test('a message in a column of JSON loses its U+FFFD on both ways, however that is written', async () => {
+  const table =
+    TABLES.find((columns) => columns.some(({ name, type }) => name === 'message' && type === 'jsonb')) ?? [];
+  const written = ['a\\ufffdb', 'a\\uFFFDb', 'a\ufffdb', '\\\\ufffd'].map(
+    (text) => `{"event_type":"scomp","message":"${text}"}\n`,
+  );
+  const lines = await linesOf(Buffer.from(written.join('')));
+  expect(lines).toHaveLength(4);
+  for (const record of lines) {
+    const { quick, careful } = bothWays(record, table);
+    if (quick) expect(quick).toEqual(careful);
+  }
+});

@@ -69,6 +69,12 @@ test('one that has not answered yet is waited for 50 ms, a failing one not at al
   expect((await scene({ healthy: false, capacity: 20_000 }).timed()).tookMs).toBeLessThan(10);
 });
 
+test('a small page waits no longer than 0.2 ms an event for one that has not answered yet, either', async () => {
+  const tookMs: number[] = [];
+  for (let time = 0; time < 5; time += 1) tookMs.push((await scene({ events: 10, pageEvents: 10 }).timed()).tookMs);
+  expect(Math.min(...tookMs)).toBeLessThan(40);
+});
+
 test('a destination that begins to fail, and a stop, end the waiting', async () => {
   const failing = scene({ capacity: 1_000_000, pageEvents: null });
   const waiting = failing.timed();
