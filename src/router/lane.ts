@@ -18,8 +18,8 @@ import { Deliveries } from './deliveries.ts';
 import { Health } from './health.ts';
 import { attemptsOf, type LaneEvent, LaneQueue } from './lane-queue.ts';
 import { Pace } from './pace.ts';
-import { Quickest } from './quickest.ts';
 import { Rate } from './rate.ts';
+import { Uptake } from './uptake.ts';
 
 export type { LaneEvent } from './lane-queue.ts';
 
@@ -49,6 +49,7 @@ export interface LaneOptions {
 
 export class Lane implements ReportingLane {
   readonly destinationId: number;
+  readonly uptake = new Uptake();
   readonly #options: LaneOptions;
   readonly #deliveries: Deliveries;
   readonly #queue: LaneQueue;
@@ -56,7 +57,6 @@ export class Lane implements ReportingLane {
   readonly #breaker: Breaker;
   readonly #rate: Rate;
   readonly #pace = new Pace(performance.now());
-  readonly #quickest = new Quickest();
   #config: LaneConfig;
   #enabled: boolean;
   #paused = false;
@@ -92,11 +92,6 @@ export class Lane implements ReportingLane {
   /** Open, delivering, and within its rate: worth a short wait for room. */
   get healthy(): boolean {
     return this.open && this.#breaker.failures === 0 && this.#rate.waitMs(performance.now()) <= 0;
-  }
-
-  /** Events a second that the destination can take up, by its quickest answer lately; null when it gave none. */
-  get capacity(): number | null {
-    return this.#quickest.capacity(this.#inRequests, performance.now());
   }
 
   /** It delivers now or in a moment; `run --once` does not wait for others. */
@@ -281,7 +276,7 @@ export class Lane implements ReportingLane {
     const nowMs = performance.now();
     const accepted = results.filter(({ ok }) => ok).length;
     if (accepted > 0) this.#pace.add(accepted, nowMs);
-    this.#quickest.add(nowMs - (batch[0]?.startedMs ?? 0), nowMs);
+    this.uptake.answered(batch.length, nowMs - (batch[0]?.startedMs ?? nowMs), nowMs);
     const untried = batch.some((event) => attemptsOf(event) === 0);
     if (speaks) this.#health.judge(results, { probe, untried }, this.#config.retry);
     else this.#breaker.ended(probe);

@@ -2,7 +2,7 @@
 // and settled again, which is far more work than a short wait. A destination whose answers say that it can take up
 // what is left in time is waited for, at most 0.2 ms an event of the page: so the file is never held below 5,000 events a
 // second. One whose answers say that it is slower is not waited for. One that gave too few answers lately to tell, new
-// or very slow, is waited for 50 ms, within the same bound.
+// or very slow, is waited for 50 ms, within the same bound, and once a second when that was in vain.
 
 import type { Lane, LaneEvent } from './lane.ts';
 
@@ -41,6 +41,7 @@ export class Patience {
       const looks = setInterval(() => this.#look(), LOOK_MS);
       await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
       clearInterval(looks);
+      this.#noteVain();
     }
     return [...this.#queues.values()].flatMap(({ events, taken }) => events.slice(taken));
   }
@@ -65,6 +66,10 @@ export class Patience {
     this.#over.abort();
   }
 
+  #noteVain(): void {
+    for (const [lane, { taken }] of this.#queues) if (taken === 0) lane?.uptake.waitedInVain(performance.now());
+  }
+
   #look(): void {
     const waitedMs = performance.now() - this.#beganMs;
     for (const [lane, { events, taken }] of this.#queues) {
@@ -73,9 +78,10 @@ export class Patience {
     this.end();
   }
 
-  #isWorthIt({ healthy, capacity }: Lane, events: number, waitedMs: number): boolean {
+  #isWorthIt({ healthy, uptake, config }: Lane, events: number, waitedMs: number): boolean {
     if (!healthy || this.#mostMs === Number.POSITIVE_INFINITY) return healthy;
-    if (capacity === null) return waitedMs < Math.min(UNKNOWN_MS, this.#mostMs);
-    return (capacity / 1_000) * (this.#mostMs - waitedMs) >= events;
+    const perSecond = uptake.perSecond(config.concurrency, performance.now());
+    if (perSecond === null) return waitedMs < Math.min(UNKNOWN_MS, this.#mostMs);
+    return (perSecond / 1_000) * (this.#mostMs - waitedMs) >= events;
   }
 }

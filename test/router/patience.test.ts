@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Lane, LaneEvent } from '../../src/router/lane.ts';
 import { Patience } from '../../src/router/patience.ts';
-import { Quickest } from '../../src/router/quickest.ts';
+import { Uptake } from '../../src/router/uptake.ts';
 
 /** A lane as far as patience looks at it, and `events` of a page that it refused. */
 function scene({
@@ -10,12 +10,14 @@ function scene({
   capacity = null as number | null,
   pageEvents = 1_000 as number | null,
 }) {
-  const lane = { healthy, capacity } as { healthy: boolean; capacity: number | null };
+  const uptake = new Uptake();
+  if (capacity !== null) uptake.perSecond = () => capacity;
+  const lane = { healthy, uptake, config: { concurrency: 1 } };
   const taken: LaneEvent[] = [];
   let room = 0;
   const refused = Array.from({ length: events }, (_, id) => ({ id }) as unknown as LaneEvent);
   const patience = new Patience({
-    refused: new Map([[lane as Lane, refused]]),
+    refused: new Map([[lane as unknown as Lane, refused]]),
     offer: (_, event) => {
       if (taken.length >= room) return false;
       taken.push(event);
@@ -85,14 +87,37 @@ test('a destination that begins to fail, and a stop, end the waiting', async () 
   expect((await stopped.timed()).rest).toHaveLength(1_000);
 });
 
-test('the quickest answer counts, of two seconds, and few answers say nothing', () => {
-  const quickest = new Quickest();
-  for (let at = 0; at < 31; at += 1) quickest.add(20, 5_000 + at);
-  expect(quickest.ms(5_100)).toBeNull();
-  quickest.add(3, 5_100);
-  expect(quickest.ms(5_100)).toBe(3);
-  for (let at = 0; at < 40; at += 1) quickest.add(80, 6_100);
-  expect(quickest.ms(6_200)).toBe(3);
-  expect(quickest.ms(7_100)).toBe(80);
-  expect(quickest.ms(9_500)).toBeNull();
+test('one that took nothing while it was waited for is not waited for again within a second', async () => {
+  const { lane, refused, timed } = scene({});
+  expect((await timed()).tookMs).toBeGreaterThan(40);
+  const again = new Patience({
+    refused: new Map([[lane as unknown as Lane, refused]]),
+    offer: () => false,
+    pageEvents: 1_000,
+  });
+  const began = performance.now();
+  await again.wait();
+  expect(performance.now() - began).toBeLessThan(10);
+});
+
+test('what is taken up follows from the quickest answer of two seconds; few answers say nothing', () => {
+  const uptake = new Uptake();
+  for (let at = 0; at < 31; at += 1) uptake.answered(1, 20, 5_000 + at);
+  expect(uptake.perSecond(10, 5_100)).toBeNull();
+  uptake.answered(1, 4, 5_100);
+  expect(uptake.perSecond(10, 5_100)).toBe(2_500);
+  for (let at = 0; at < 40; at += 1) uptake.answered(1, 80, 6_100);
+  expect(uptake.perSecond(10, 6_200)).toBe(2_500);
+  expect(uptake.perSecond(10, 7_100)).toBe(125);
+  expect(uptake.perSecond(10, 9_500)).toBeNull();
+  uptake.waitedInVain(9_500);
+  expect([uptake.perSecond(10, 9_600), uptake.perSecond(10, 10_600)]).toEqual([0, null]);
+});
+
+test('a batch counts by its events, however few are in it', () => {
+  const uptake = new Uptake();
+  for (let at = 0; at < 40; at += 1) uptake.answered(1, 1, 1_000);
+  expect(uptake.perSecond(10, 1_000)).toBe(10_000);
+  uptake.answered(100, 10, 1_000);
+  expect(uptake.perSecond(10, 1_000)).toBe(100_000);
 });
