@@ -3,6 +3,7 @@ import type { Config } from '../../src/config/config.ts';
 import { MAX_BATCH_BYTES, MAX_BATCH_EVENTS } from '../../src/flow/batch.ts';
 import { Gaps } from '../../src/queue/gaps.ts';
 import { nextPage, type PagePosition } from '../../src/queue/pages.ts';
+import { pageSql } from '../../src/queue/sql/read.ts';
 import { readQueueTable } from '../../src/queue/table.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 import { configOf, createQueue, insert, type Queue, startTenure } from './world.ts';
@@ -170,4 +171,18 @@ test('missing ids near the end of the table are gaps, those of long ago are hist
   const queue = await createQueue();
   await insert(queue, [1, 5, 100_000, 100_003]);
   expect((await readAll(queue)).gaps).toEqual(['100001', '100002']);
+});
+
+test('a page follows the index also in a table that has no statistics, whatever stands in its window', async () => {
+  const queue = await createQueue();
+  const { database, session } = queue;
+  await database.query('ALTER TABLE events SET (autovacuum_enabled = off)');
+  await database.query(`INSERT INTO events (event_type, event_time, email, message)
+    SELECT 'scomp', 1, 'a@example.com', repeat('x', 500) FROM generate_series(1, 40000)`);
+  const table = await readQueueTable(session, 'events', false);
+  const plan = await session.query(
+    `EXPLAIN ${pageSql(table).replace('$1', '0').replace('$2', '30000').replace('$3', '200')}`,
+  );
+  expect(plan.join('\n')).toMatch(/Index Scan/);
+  expect(plan.join('\n')).not.toMatch(/Bitmap|Seq Scan/);
 });
