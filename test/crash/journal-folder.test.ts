@@ -24,9 +24,13 @@ const namesIn = async (scene: Scene): Promise<string[]> => readdir(stateDirector
 const segmentsIn = async (scene: Scene): Promise<string[]> =>
   (await namesIn(scene)).filter((name) => name.startsWith('journal-'));
 
+/** As `rm -rf` does; a program under load makes and renames files in there meanwhile. */
+const removeFolder = ({ log }: Scene): Promise<void> =>
+  rm(stateDirectory(log), { recursive: true, force: true, maxRetries: 50, retryDelay: 1 });
+
 /** The ways to lose it. */
 const LOSSES: readonly (readonly [string, (scene: Scene) => Promise<unknown>])[] = [
-  ['its folder is removed', ({ log }) => rm(stateDirectory(log), { recursive: true })],
+  ['its folder is removed', removeFolder],
   ['its folder is renamed', ({ log }) => rename(stateDirectory(log), `${stateDirectory(log)}.away`)],
   [
     'its folder is replaced by an empty one',
@@ -38,7 +42,7 @@ const LOSSES: readonly (readonly [string, (scene: Scene) => Promise<unknown>])[]
   [
     'its segments are removed',
     async (scene) => {
-      for (const name of await segmentsIn(scene)) await unlink(join(stateDirectory(scene.log), name));
+      for (const name of await segmentsIn(scene)) await rm(join(stateDirectory(scene.log), name), { force: true });
     },
   ],
   ['its lock is removed', ({ log }) => unlink(join(stateDirectory(log), 'lock'))],
@@ -159,7 +163,7 @@ describe('while the program runs', () => {
     await second.says(/standing by/);
     await insert(scene, random, 12);
     first.signal('SIGSTOP');
-    await rm(stateDirectory(scene.log), { recursive: true });
+    await removeFolder(scene);
     await waitFor(async () => (await namesIn(scene)).includes('lock'), { what: 'the lock of the other' });
     first.signal('SIGCONT');
     // The other one gives the lock back each time when it finds the queue taken: who is quicker now has both, and the

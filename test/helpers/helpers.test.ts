@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -63,7 +63,9 @@ test('a wait that ran out of time gets a second try, whoever waited; what was fo
     args: ['intake', '--database', 'postgresql://127.0.0.1:1/none', '--listen', '127.0.0.1:0'],
   });
   await expect(program.says(/what is never said/, 1)).rejects.toThrow(condition);
+  await expect(readFile('/none')).rejects.toThrow(condition);
   expect('expected [ 1 ] to deeply equal []').not.toMatch(condition);
+  expect('Error: event 7 has two lines').not.toMatch(condition);
 });
 
 test('of what a judge finds, only what may still come is left to a second try', () => {
