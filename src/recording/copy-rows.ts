@@ -9,7 +9,7 @@ import { createBufferPool, SharedBytes } from './shared-bytes.ts';
 /** Bytes that rows share, and that are handed to the socket at once: while this process works, PostgreSQL has what to do. */
 const PAGE_BYTES = 512 * 1024;
 /** UTF-8 takes at most three bytes for a UTF-16 unit. */
-const MAX_BYTES_PER_UNIT = 3;
+export const MAX_BYTES_PER_UNIT = 3;
 /** What stands for null. */
 export const NULL_TEXT = '\\N';
 const SPECIAL = /[\\\n\r\t]/;

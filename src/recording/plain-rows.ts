@@ -3,7 +3,7 @@
 // careful way, normalizer and `CopyWriter.encode`, and would come out of it the same.
 
 import { EVENT_TYPES } from '../event/catalog.ts';
-import { type CopyRow, type CopyWriter, copyText, NULL_TEXT } from './copy-rows.ts';
+import { type CopyRow, type CopyWriter, copyText, MAX_BYTES_PER_UNIT, NULL_TEXT } from './copy-rows.ts';
 import type { LineRecord } from './input-record.ts';
 import { addToHash, createNameTable, EMPTY_HASH } from './name-table.ts';
 import { BOUNCE_TYPES, createDefaults, type NormalizeOptions } from './normalize.ts';
@@ -17,10 +17,9 @@ import {
   STRING_WITH_ESCAPES,
   TEXT,
 } from './plain-fields.ts';
-import { BACKSLASH, MAX_BYTES } from './plain-json.ts';
+import { BACKSLASH, LINE_FEED, MAX_BYTES } from './plain-json.ts';
 import type { TableColumn } from './queue-table.ts';
 
-const LINE_FEED = 0x0a;
 const TAB = 0x09;
 const LETTER_T = 0x74;
 /** Escapes of JSON that COPY has not, and what they mean. */
@@ -29,8 +28,6 @@ const MEANINGS = new Map(['""', '//', 'b\b', 'f\f'].map((pair) => [pair.charCode
 const LONG_BYTES = 40;
 /** More columns with a default than that, and no event is plain: which of them it names is kept in one number. */
 const MAX_DEFAULTED = 50;
-/** UTF-8 takes at most three bytes for a UTF-16 unit. */
-const MAX_BYTES_PER_UNIT = 3;
 
 export interface PlainRow {
   /** Current name of its type. */
