@@ -22,7 +22,7 @@ import {
   markSql,
   SET_BITS_SQL,
   settleGoneSql,
-  TIDY_SQL,
+  tidySql,
   UNFAIL_SQL,
 } from './sql/settle.ts';
 import type { QueueTable } from './table.ts';
@@ -170,7 +170,7 @@ export class Settler extends Writable {
   async #tidy(): Promise<void> {
     this.#tidiedMs = performance.now();
     await this.#session
-      ?.query(TIDY_SQL)
+      ?.query(tidySql(this.#options.table()))
       .catch((error) => this.#warn({ error: messageOf(error) }, 'cannot tidy the ledger'));
   }
 }

@@ -338,7 +338,7 @@ export async function startTenure(queue: Queue, options: TenureOptions): Promise
       sleep: new Sleep(nudge),
       regime: () => regime,
       settle,
-      finished: once ? async (session) => !(await anythingDue(session, regime, dueBefore)) : null,
+      finished: once ? async (session) => !(await anythingDue(session, rights.table.shard, regime, dueBefore)) : null,
       logger: SILENT,
       signal: stop.signal,
     }),
