@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { Rights, type RightsOptions } from '../../src/queue/rights.ts';
 import type { Session } from '../../src/queue/session.ts';
+import { WHOLE } from '../../src/queue/slots.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 import { acquireRights, createQueue, type Queue, SILENT } from './world.ts';
 
@@ -8,7 +9,9 @@ const SIGNAL = new AbortController().signal;
 
 const optionsOf = (queue: Queue, more: Partial<RightsOptions> = {}): RightsOptions => ({
   open: queue.open,
+  shard: WHOLE,
   journal: { id: '00000000-0000-0000-0000-000000000002', at: 'other:' },
+  bringIn: async () => false,
   markProcessed: () => false,
   onWake: () => {},
   logger: SILENT,
