@@ -99,12 +99,9 @@ export class HeldFile {
   }
 
   get #place(): JournalAt {
-    return { id: this.#id, at: placeOf(this.#lock?.directory ?? NO_FOLDER) };
+    return { id: this.#id, at: `${hostname()}:${this.#lock?.directory ?? NO_FOLDER}` };
   }
 }
-
-/** How PostgreSQL is told where a journal is. */
-export const placeOf = (directory: string): string => `${hostname()}:${directory}`;
 
 /** For messages. */
 export const lockOf = (file: LogFileConfig | null): string => `the lock of ${file?.filename}`;

@@ -12,20 +12,23 @@ import { formatProblem } from './config/problem.ts';
 import { watchConfig } from './config/watch.ts';
 import type { Regime } from './flow/batch.ts';
 import { type Summary, Tally } from './flow/tally.ts';
-import { HeldFile, lockOf, placeOf } from './held-file.ts';
+import { HeldFile, lockOf } from './held-file.ts';
 import { inherit } from './inheritance.ts';
 import { noteServer } from './last-server.ts';
 import { delay } from './lib/delay.ts';
 import { codeOf, EXIT, isServerError, messageOf, TailraceError } from './lib/errors.ts';
 import { createThrottle, type Logger } from './lib/logger.ts';
 import { createNudge } from './lib/nudge.ts';
+import { knownJournalId } from './log-file/journal-id.ts';
 import { stateDirectory } from './log-file/local-lock.ts';
 import { runPipeline } from './pipeline.ts';
-import { assertStandby } from './queue/claim.ts';
+import { assertFits } from './queue/claim.ts';
 import { enforce } from './queue/regime.ts';
 import { endsTenure, Rights } from './queue/rights.ts';
+import { QUEUE_TABLE } from './queue/schema.ts';
 import { Session } from './queue/session.ts';
 import { nameOf, type Shard } from './queue/slots.ts';
+import { readQueueTable } from './queue/table.ts';
 
 const QUEUE = 'the queue';
 const STANDBY_POLL_MS = 1_000;
@@ -115,8 +118,9 @@ export function createProcessor(options: ProcessorOptions): Processor {
     lookedMs = performance.now();
     const session = await open().catch(() => null);
     try {
-      if (session)
-        await assertStandby(session, shard, { at: placeOf(stateDirectory(file.filename)), filename: file.filename });
+      if (session === null) return;
+      const table = await readQueueTable(session, QUEUE_TABLE, false, shard);
+      await assertFits(session, table, await knownJournalId(stateDirectory(file.filename)));
     } catch (error) {
       if (isRefusal(error)) throw error;
     } finally {

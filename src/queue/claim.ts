@@ -66,7 +66,7 @@ export interface Claim {
  * Tries once to become the writer.
  *
  * @returns null when another process holds the slots.
- * @throws {TailraceError} `DATABASE_UNAVAILABLE`, `CONNECTION_POOLED`, `RIGHTS_MISSING`, `SHARD_LAYOUT`, those of
+ * @throws {TailraceError} `DATABASE_UNAVAILABLE`, `CONNECTION_POOLED`, `RIGHTS_MISSING`, `SHARD_LAYOUT`, `SHARD_LOG_FILE`, those of
  * `checkSchema`, `readQueueTable` and `bringIn`.
  */
 export async function claim(options: ClaimOptions): Promise<Claim | null> {
@@ -81,7 +81,7 @@ export async function claim(options: ClaimOptions): Promise<Claim | null> {
     await assertStillDirect(session, open);
     const isOurs = (await lockSlots(session, table)) && (await finishOtherLayouts(session, table, options));
     if (!isOurs) {
-      await assertLayout(session, table);
+      await assertFits(session, table, options.journal.id);
       await session.close();
       return null;
     }
@@ -121,46 +121,37 @@ export async function assertWritable(session: Session): Promise<void> {
 
 /** The processes that hold their slots now, but ours. */
 async function readLiving(session: Session, { oid }: QueueTable) {
-  return (await session.query(LIVING_SQL, [oid])).map(([epoch, slots, journalAt]) => ({
+  return (await session.query(LIVING_SQL, [oid])).map(([epoch, slots, journal, journalAt]) => ({
     epoch: String(epoch),
     shard: shardOf(parseSlots(String(slots))),
+    journal: String(journal),
     journalAt: String(journalAt),
   }));
 }
 
 /**
- * Processes of another layout would leave slots to nobody, or share some.
+ * Whether we may run, or stand by, beside those that run.
  *
- * @throws {TailraceError} `SHARD_LAYOUT` (exit 75).
+ * @param journalId of the journal beside our log file; null = there is none.
+ * @throws {TailraceError} `SHARD_LAYOUT` (exit 75): processes of another number of shards would leave slots to nobody, or
+ * share some. `SHARD_LOG_FILE`: another shard writes to our log file.
  */
-async function assertLayout(session: Session, table: QueueTable): Promise<void> {
-  const other = (await readLiving(session, table)).find(({ shard }) => shard.of !== table.shard.of);
-  if (other === undefined) return;
-  const [running, wanted] = [describeShard(other.shard), describeShard(table.shard)];
-  throw new TailraceError(
-    'SHARD_LAYOUT',
-    `cannot run ${wanted} while another process runs ${running} (epoch ${other.epoch}, ${other.journalAt}): all processes of a queue need the same number of shards; stop the others first, or start this one ${other.shard.of === 1 ? 'without --shard' : `with --shard i/${other.shard.of}`}`,
-    { exitCode: EXIT.tryAgain },
-  );
-}
-
-/**
- * Why a process without the lock of its log file cannot simply stand by for it.
- *
- * @throws {TailraceError} `SHARD_LAYOUT` (exit 75), or `SHARD_LOG_FILE` when another shard writes to the file.
- */
-export async function assertStandby(
-  session: Session,
-  shard: Shard,
-  place: { readonly at: string; readonly filename: string },
-): Promise<void> {
-  const table = await readQueueTable(session, QUEUE_TABLE, false, shard);
-  await assertLayout(session, table);
-  const other = (await readLiving(session, table)).find(({ journalAt }) => journalAt === place.at);
-  if (other === undefined || other.shard.index === shard.index) return;
+export async function assertFits(session: Session, table: QueueTable, journalId: string | null): Promise<void> {
+  const { shard } = table;
+  const living = await readLiving(session, table);
+  const other = living.find((each) => each.shard.of !== shard.of);
+  if (other !== undefined) {
+    throw new TailraceError(
+      'SHARD_LAYOUT',
+      `cannot run ${describeShard(shard)} while another process runs ${describeShard(other.shard)} (epoch ${other.epoch}, ${other.journalAt}): all processes of a queue need the same number of shards; stop the others first, or start this one ${other.shard.of === 1 ? 'without --shard' : `with --shard i/${other.shard.of}`}`,
+      { exitCode: EXIT.tryAgain },
+    );
+  }
+  const neighbour = living.find((each) => each.journal === journalId && each.shard.index !== shard.index);
+  if (neighbour === undefined) return;
   throw new TailraceError(
     'SHARD_LOG_FILE',
-    `${describeShard(other.shard)} writes to ${place.filename}; each shard needs a log file of its own: give ${describeShard(shard)} a configuration with another logfile.filename`,
+    `${describeShard(neighbour.shard)} (${neighbour.journalAt}) writes to the log file of ${describeShard(shard)}; each shard needs one of its own: give this one a configuration with another logfile.filename`,
   );
 }
 
@@ -255,7 +246,7 @@ async function enter(
   const own = new Set(slotsOf(table.shard));
   await session.query('BEGIN');
   await session.query(ENTER_ALONE_SQL, [table.oid]);
-  await assertLayout(session, table);
+  await assertFits(session, table, journal.id);
   await session.query(REVOKE_SQL, [slots]);
   const predecessors = (await readUnfinished(session)).filter((each) => each.slots.some((slot) => own.has(slot)));
   const [entered] = await session.query(ENTER_SQL, [slots, journal.id, journal.at]);

@@ -24,7 +24,7 @@ export const TRY_BRINGING_IN_SQL = `SELECT pg_try_advisory_lock(($1::int8 - 2147
 export const BROUGHT_IN_SQL = `SELECT pg_advisory_unlock(($1::int8 - 2147483648)::int4, ${BRINGING_IN})`;
 
 /**
- * The other writers of the table $1 that run now: epoch, slots, journal place. One runs whose very slots are locked by one
+ * The other writers of the table $1 that run now: epoch, slots, journal, journal place. One runs whose very slots are locked by one
  * session, which does not hold them for a moment only, to bring in what others left behind.
  */
 export const LIVING_SQL = `
@@ -34,7 +34,7 @@ WITH held AS (
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
     AND classid = (($1::int8 - 2147483648)::int4)::oid
   GROUP BY pid)
-SELECT w.epoch, w.slots, w.journal_at FROM tailrace.writer w
+SELECT w.epoch, w.slots, w.journal, w.journal_at FROM tailrace.writer w
 WHERE NOT w.revoked AND EXISTS (SELECT FROM held h WHERE h.keys = (SELECT array_agg(s::int8 ORDER BY s) FROM unnest(w.slots) s))
 ORDER BY w.epoch`;
 
