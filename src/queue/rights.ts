@@ -9,6 +9,7 @@ import { codeOf, EXIT, isServerError, messageOf, TailraceError } from '../lib/er
 import { createThrottle, type Logger } from '../lib/logger.ts';
 import {
   assertFinished,
+  assertFits,
   assertWritable,
   type Claim,
   type ClaimOptions,
@@ -199,6 +200,8 @@ export class Rights {
               exitCode: EXIT.tryAgain,
             });
           if (await lockSlots(session, this.#table)) {
+            // Nobody kept other layouts out while we were away.
+            await assertFits(session, this.#table, null);
             await session.listen('tailrace', onWake);
             await this.refreshTable(session);
             // Without a pause from here on: a session lost or given back meanwhile would never be noticed.
@@ -215,7 +218,7 @@ export class Rights {
           throw error;
         }
       } catch (error) {
-        if (endsTenure(error)) return this.#revoked.abort(error);
+        if (endsTenure(error) || codeOf(error) === 'SHARD_LAYOUT') return this.#revoked.abort(error);
         warn({ error: messageOf(error) }, 'cannot get back to PostgreSQL; trying again every second');
       }
       await delay(TRY_AGAIN_MS * (0.2 + 0.8 * Math.random()), this.revoked);

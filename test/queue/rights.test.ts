@@ -206,6 +206,29 @@ test('one who was replaced while it was away is told so and takes nothing back',
   expect([rights.held, other.held]).toEqual([false, true]);
 });
 
+test('one that finds another layout when it comes back leaves the queue to that', async () => {
+  const queue = await createQueue();
+  let away: () => void = () => {};
+  const gate = new Promise<void>((resolve) => {
+    away = resolve;
+  });
+  let isGone = false;
+  const open = async (): Promise<Session> => {
+    if (isGone) await gate;
+    return queue.open();
+  };
+  const rights = await acquireRights(queue, { ...half(0), open });
+  isGone = true;
+  await killHolder(queue);
+  await waitFor(() => !rights.held);
+  // Of none of its slots, so that its epoch is not revoked.
+  const other = await acquireRights(queue, shardOptions(1, 4));
+  away();
+  await waitFor(() => rights.revoked.aborted);
+  await expect(rights.session(SIGNAL)).rejects.toMatchObject({ code: 'SHARD_LAYOUT', exitCode: 75 });
+  expect([rights.held, other.held]).toEqual([false, true]);
+});
+
 test('given back while it reconnects, it keeps no connection and no lock', async () => {
   const queue = await createQueue();
   const sessions: Session[] = [];
