@@ -8,10 +8,10 @@ import { EXIT, messageOf, TailraceError } from './lib/errors.ts';
 import { journalId } from './log-file/journal-id.ts';
 import { acquireLocalLock, type LocalLock, stateDirectory } from './log-file/local-lock.ts';
 import { type FolderState, keepFolder } from './log-file/state-folder.ts';
-import type { RightsOptions } from './queue/rights.ts';
+import type { JournalAt } from './queue/claim.ts';
 
-/** Ends the place of a process without a log file: it leaves nothing behind that could stand in a file. */
-const NO_JOURNAL = ':';
+/** Of a process without a log file: it leaves nothing behind that could stand in a file. */
+const NO_FOLDER = '';
 
 export class HeldFile {
   /** The log file that the lock is of. */
@@ -36,7 +36,7 @@ export class HeldFile {
    * @returns where what is in flight will be written down, or null when another process has the lock.
    * @throws {TailraceError} `LOG_FILE_…`, `LOCK_FAILED`; nothing is held then.
    */
-  async take(file: LogFileConfig | null): Promise<RightsOptions['journal'] | null> {
+  async take(file: LogFileConfig | null): Promise<JournalAt | null> {
     await this.release();
     return await this.#takeNext(file);
   }
@@ -48,7 +48,7 @@ export class HeldFile {
    * @param takeOver brings what is in flight to the new place; after it the lock of the old file is given back.
    * @throws {TailraceError} `START_AFRESH` when the new file is taken or cannot be had; what `takeOver` throws.
    */
-  async change(to: LogFileConfig | null, takeOver: (place: RightsOptions['journal']) => Promise<void>): Promise<void> {
+  async change(to: LogFileConfig | null, takeOver: (place: JournalAt) => Promise<void>): Promise<void> {
     if (to !== null && this.directory === stateDirectory(to.filename)) {
       this.#file = to;
       return await takeOver(this.#place);
@@ -84,7 +84,7 @@ export class HeldFile {
   }
 
   /** Takes a lock beside the one that is held, which is forgotten here, unless it gets none. */
-  async #takeNext(file: LogFileConfig | null): Promise<RightsOptions['journal'] | null> {
+  async #takeNext(file: LogFileConfig | null): Promise<JournalAt | null> {
     const lock = file && (await acquireLocalLock(file));
     if (file !== null && lock === null) return null;
     try {
@@ -98,8 +98,8 @@ export class HeldFile {
     return this.#place;
   }
 
-  get #place(): RightsOptions['journal'] {
-    return { id: this.#id, at: `${hostname()}${this.#lock === null ? NO_JOURNAL : `:${this.#lock.directory}`}` };
+  get #place(): JournalAt {
+    return { id: this.#id, at: `${hostname()}:${this.#lock?.directory ?? NO_FOLDER}` };
   }
 }
 

@@ -7,7 +7,7 @@ import type { LogFileConfig } from './config/config.ts';
 import type { Logger } from './lib/logger.ts';
 import { acquireLocalLock, type LocalLock, logFileOf } from './log-file/local-lock.ts';
 import type { JournalPlace } from './log-file/target.ts';
-import type { Predecessor } from './queue/rights.ts';
+import type { Predecessor } from './queue/claim.ts';
 
 export interface Inheritance {
   /** Journals of other folders on this machine; their locks are held until `release`. */
@@ -34,7 +34,7 @@ export async function inherit(
   const seen = new Set<string>();
   let lost = false;
   for (const { epoch, journal, journalAt } of own === null ? [] : predecessors) {
-    const directory = journalAt.slice(journalAt.indexOf(':') + 1);
+    const directory = directoryOf(journalAt);
     if (own === null || directory === '' || journal === own.id || seen.has(journal)) continue;
     seen.add(journal);
     if (directory === own.directory) {
@@ -63,6 +63,31 @@ export async function inherit(
     },
   };
 }
+
+/**
+ * Where a predecessor's journal is.
+ *
+ * @param own the folder whose lock we hold, and the journal in it.
+ * @returns `away`: not on this machine, or replaced. `in use`: its lock is taken. null: it had no log file. Else the folder
+ * and its lock, null where that is ours already.
+ */
+export async function findJournal(
+  { journal, journalAt }: Predecessor,
+  own: { readonly id: string; readonly directory: string } | null,
+): Promise<
+  'away' | 'in use' | null | { readonly directory: string; readonly filename: string; readonly lock: LocalLock | null }
+> {
+  const directory = directoryOf(journalAt);
+  if (directory === '') return null;
+  const place = { directory, filename: logFileOf(directory) };
+  if (directory === own?.directory) return journal === own.id ? { ...place, lock: null } : 'away';
+  if (!(await isHere(directory, journal))) return 'away';
+  const lock = await lockOf(directory);
+  return lock ? { ...place, lock } : 'in use';
+}
+
+/** The folder in `host:folder`; empty without a log file. */
+const directoryOf = (journalAt: string): string => journalAt.slice(journalAt.indexOf(':') + 1);
 
 async function isHere(directory: string, journal: string): Promise<boolean> {
   const id = await readFile(join(directory, 'id'), 'utf8').catch(() => '');

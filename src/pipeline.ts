@@ -204,7 +204,9 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
       sleep: new Sleep(options.nudge),
       regime,
       settle,
-      finished: once ? async (session) => !(await anythingDue(session, regime(), dueBefore, isOut)) : null,
+      finished: once
+        ? async (session) => !(await anythingDue(session, rights.table.shard, regime(), dueBefore, isOut))
+        : null,
       logger,
       signal: AbortSignal.any([stop, ended.signal]),
     }),

@@ -5,7 +5,8 @@
 //        ▲             │ revoked
 //        └─────────────┘
 
-import type { Config } from './config/config.ts';
+import { adopt } from './adoption.ts';
+import type { Config, LogFileConfig } from './config/config.ts';
 import type { LoadedConfig } from './config/load.ts';
 import { formatProblem } from './config/problem.ts';
 import { watchConfig } from './config/watch.ts';
@@ -18,13 +19,21 @@ import { delay } from './lib/delay.ts';
 import { codeOf, EXIT, isServerError, messageOf, TailraceError } from './lib/errors.ts';
 import { createThrottle, type Logger } from './lib/logger.ts';
 import { createNudge } from './lib/nudge.ts';
+import { knownJournalId } from './log-file/journal-id.ts';
 import { stateDirectory } from './log-file/local-lock.ts';
 import { runPipeline } from './pipeline.ts';
+import { assertFits } from './queue/claim.ts';
 import { enforce } from './queue/regime.ts';
 import { endsTenure, Rights } from './queue/rights.ts';
+import { QUEUE_TABLE } from './queue/schema.ts';
 import { Session } from './queue/session.ts';
+import { nameOf, type Shard } from './queue/slots.ts';
+import { readQueueTable } from './queue/table.ts';
 
+const QUEUE = 'the queue';
 const STANDBY_POLL_MS = 1_000;
+/** Errors that waiting does not mend: somebody has to change how processes are started. */
+const REFUSED = new Set(['SHARD_LAYOUT', 'SHARD_LOG_FILE']);
 
 export interface ProcessorOptions {
   /** Good, as loaded at the start. */
@@ -32,6 +41,8 @@ export interface ProcessorOptions {
   readonly database: string | undefined;
   readonly env: NodeJS.ProcessEnv;
   readonly once: boolean;
+  /** The part of the queue that is ours. */
+  readonly shard: Shard;
   readonly logger: Logger;
   /** First signal: settle what is in flight and end. */
   readonly stop: AbortSignal;
@@ -45,11 +56,14 @@ export interface Processor {
   /**
    * Resolves with the counts when stopped, or when a `once` has handled everything.
    *
-   * @throws {TailraceError} `CONNECTION_POOLED`. With `once`: 69 when the database or the log file cannot be used, 75
+   * @throws {TailraceError} `CONNECTION_POOLED`, `SHARD_LAYOUT`, `SHARD_LOG_FILE`. With `once`: 69 when the database or the log file cannot be used, 75
    * when another process holds the queue. Without it these are waited out.
    */
   run(): Promise<Summary>;
 }
+
+/** A process that stands by looks at those that run now and then. */
+const LOOK_AT_OTHERS_MS = 5_000;
 
 /** The right to write, and the configuration whose log file is locked. */
 interface Entry {
@@ -58,7 +72,7 @@ interface Entry {
 }
 
 export function createProcessor(options: ProcessorOptions): Processor {
-  const { logger, stop, once } = options;
+  const { logger, stop, once, shard } = options;
   const tally = new Tally();
   const nudge = createNudge();
   const complain = createThrottle((fields, message) => logger.error(fields, message));
@@ -66,8 +80,10 @@ export function createProcessor(options: ProcessorOptions): Processor {
   let files: { reopen(): void } | null = null;
   let inForce: { readonly rights: Rights; regime: Regime } | null = null;
   const held = new HeldFile();
+  /** When those that run were last looked at. */
+  let lookedMs = Number.NEGATIVE_INFINITY;
   /** What another process has, when an attempt to become the writer comes back without anything. */
-  let waitsFor = 'the queue';
+  let waitsFor = QUEUE;
 
   const open = (): Promise<Session> => Session.open({ database: options.database, applicationName: 'tailrace' });
 
@@ -84,11 +100,31 @@ export function createProcessor(options: ProcessorOptions): Processor {
         if (!said.has(busy)) logger.info(`${busy}; standing by`);
         said.add(busy);
       } catch (error) {
-        if (once || !(error instanceof TailraceError || isServerError(error)) || endsTenure(error)) throw error;
+        if (once || !(error instanceof TailraceError || isServerError(error)) || isRefusal(error)) throw error;
         complain({ error: messageOf(error), code: codeOf(error) }, 'cannot start; trying again every second');
       }
       await delay(STANDBY_POLL_MS * (0.5 + Math.random()), stop);
       if (stop.aborted) return null;
+    }
+  };
+
+  /** The folder whose lock is held. */
+  const ownOf = (): { readonly id: string; readonly directory: string } | null =>
+    held.directory === null ? null : { id: held.id, directory: held.directory };
+
+  /** Whoever has the log file may be no reason to stand by, but one never to get it. */
+  const assertMayStandBy = async (file: LogFileConfig | null): Promise<void> => {
+    if (file === null || performance.now() - lookedMs < LOOK_AT_OTHERS_MS) return;
+    lookedMs = performance.now();
+    const session = await open().catch(() => null);
+    try {
+      if (session === null) return;
+      const table = await readQueueTable(session, QUEUE_TABLE, false, shard);
+      await assertFits(session, table, await knownJournalId(stateDirectory(file.filename)));
+    } catch (error) {
+      if (isRefusal(error)) throw error;
+    } finally {
+      await session?.close();
     }
   };
 
@@ -97,14 +133,22 @@ export function createProcessor(options: ProcessorOptions): Processor {
     const underConfig = config;
     waitsFor = lockOf(underConfig.logFile);
     const journal = await held.take(underConfig.logFile);
-    if (journal === null) return null;
-    waitsFor = 'the queue';
+    if (journal === null) {
+      await assertMayStandBy(underConfig.logFile);
+      return null;
+    }
+    waitsFor = QUEUE;
     let rights: Rights | null = null;
     try {
       rights = await Rights.acquire({
         open,
+        shard,
         journal,
         markProcessed: () => config.onDelivered === 'mark_processed',
+        bringIn: async (session, whole, left) => {
+          waitsFor = 'a journal of another layout';
+          return await adopt(session, whole, left, { config: underConfig, own: ownOf(), logger });
+        },
         onWake: nudge.nudge,
         logger,
       });
@@ -118,8 +162,8 @@ export function createProcessor(options: ProcessorOptions): Processor {
   /** One tenure as the writer. @returns false when another process took over, or another server. */
   const tenure = async ({ rights, config: first }: Entry): Promise<boolean> => {
     let clean = false;
-    const { directory, id } = held;
-    const own = directory !== null && first.logFile ? { id, directory, file: first.logFile } : null;
+    const place = ownOf();
+    const own = place && first.logFile ? { ...place, file: first.logFile } : null;
     await noteServer(own?.directory ?? null, rights, logger);
     const { release, ...inheritance } = await inherit(rights.predecessors, own, logger);
     const yielding = new AbortController();
@@ -130,7 +174,12 @@ export function createProcessor(options: ProcessorOptions): Processor {
       inForce = current;
       void follow();
       logger.info(
-        { epoch: rights.epoch, generation: current.regime.generation, queue: rights.table.name },
+        {
+          epoch: rights.epoch,
+          generation: current.regime.generation,
+          queue: rights.table.name,
+          ...(shard.of > 1 ? { shard: nameOf(shard) } : {}),
+        },
         'started as the writer of the queue',
       );
       clean = await runPipeline({
@@ -142,6 +191,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
         once,
         onSwitch: (to, takeOver) =>
           held.change(to, async (place) => {
+            await rights.assertFinished(place, stop);
             await takeOver();
             await rights.moveJournal(place, stop);
           }),
@@ -237,3 +287,5 @@ export function createProcessor(options: ProcessorOptions): Processor {
     },
   };
 }
+
+const isRefusal = (error: unknown): boolean => endsTenure(error) || REFUSED.has(codeOf(error) ?? '');

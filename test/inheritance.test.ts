@@ -7,7 +7,7 @@ import { createLogger } from '../src/lib/logger.ts';
 import { journalId } from '../src/log-file/journal-id.ts';
 import { acquireLocalLock, stateDirectory } from '../src/log-file/local-lock.ts';
 import type { JournalPlace } from '../src/log-file/target.ts';
-import type { Predecessor } from '../src/queue/rights.ts';
+import type { Predecessor } from '../src/queue/claim.ts';
 import { crash, JOURNAL_ID, journalOptions, restart } from './log-file/journal/scene.ts';
 import { logFileConfig, readIds } from './log-file/stage.ts';
 
@@ -33,6 +33,7 @@ const predecessor = (id: string, directory: string, epoch = '1'): Predecessor =>
   epoch,
   journal: id,
   journalAt: `host:${directory}`,
+  slots: [0, 1],
 });
 
 const ownOf = (filename: string, id = OWN_ID) => ({

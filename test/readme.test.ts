@@ -25,7 +25,8 @@ const STATE = await read('docs/state.md');
 const CONFIGURATION = await read('docs/configuration.md');
 const RECORDING = await read('docs/recording.md');
 const INTAKE = await read('docs/intake.md');
-const ALL = [README, OPERATIONS, STATE, CONFIGURATION, RECORDING, INTAKE].join('\n');
+const SIZING = await read('docs/sizing.md');
+const ALL = [README, OPERATIONS, STATE, CONFIGURATION, RECORDING, INTAKE, SIZING].join('\n');
 
 /** The text of the fenced blocks in a language. */
 function blocksOf(page: string, language: string): string[] {
@@ -89,6 +90,7 @@ test('every link leads to a file, and to a heading in it', async () => {
     'docs/sql-destinations.md': await read('docs/sql-destinations.md'),
     'docs/recording.md': RECORDING,
     'docs/intake.md': INTAKE,
+    'docs/sizing.md': SIZING,
   };
   for (const [page, text] of Object.entries(pages)) {
     for (const [, target = ''] of text.matchAll(LINKED)) {

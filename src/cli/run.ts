@@ -10,6 +10,7 @@ import { createLogger } from '../lib/logger.ts';
 import { onSignals } from '../lib/shutdown.ts';
 import { version } from '../lib/version.ts';
 import { createProcessor } from '../processor.ts';
+import { MOST_SHARDS, parseShard, WHOLE } from '../queue/slots.ts';
 import { type RecordingSettings, startMirror } from '../recording/mirror.ts';
 import type { Command } from './command.ts';
 import { controlOption, findControl } from './control.ts';
@@ -21,18 +22,35 @@ export const run: Command = {
   examples: [
     ['tailrace run', 'run until SIGTERM or Ctrl-C; SIGHUP opens the log file anew'],
     ['tailrace run --once', 'handle all that is due now, print a summary and end'],
+    [
+      'tailrace run --shard 0/2 --config a.json',
+      'one of two processes on one queue; the other runs --shard 1/2 with its own log file',
+    ],
     ['tailrace run --config /etc/tailrace/event_processor.json --database postgresql:///greenarrow', 'name both'],
   ],
   options: (yargs) =>
     controlOption(databaseOption(yargs))
       .option('config', { type: 'string', requiresArg: true, describe: 'configuration file' })
       .option('once', { type: 'boolean', default: false, describe: 'handle all that is due now, then end' })
+      .option('shard', {
+        type: 'string',
+        requiresArg: true,
+        describe: `i/n: handle one of n parts of the queue, i from 0 to n - 1, n up to ${MOST_SHARDS}`,
+      })
       .option('log-level', {
         choices: ['info', 'warn', 'error'] as const,
         default: 'info' as const,
         describe: 'least important diagnostics to print',
       }),
   async run(args, { env, stdout, stderr }) {
+    const shard = args.shard === undefined ? WHOLE : parseShard(String(args.shard));
+    if (shard === null) {
+      throw new TailraceError(
+        'USAGE',
+        `--shard takes i/n with i from 0 to n - 1 and n from 1 to ${MOST_SHARDS}, such as 0/4, not "${args.shard}"`,
+        { exitCode: EXIT.usage },
+      );
+    }
     const file = findConfigFile({ option: typeof args.config === 'string' ? args.config : undefined, env })?.file;
     if (file === undefined) {
       throw new TailraceError(
@@ -68,6 +86,7 @@ export const run: Command = {
       database: databaseUrl(args, env),
       env,
       once,
+      shard,
       logger,
       stop: stop.signal,
       onConfig: (changed) => mirror.update(recordingSettings(changed)),

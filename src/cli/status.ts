@@ -3,6 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EXIT } from '../lib/errors.ts';
 import { type DestinationStatus, readStatus, type Status } from '../queue/status.ts';
+import type { Writer } from '../queue/writers.ts';
 import type { Command } from './command.ts';
 import { databaseOption, withSession } from './database.ts';
 
@@ -54,20 +55,30 @@ export function duration(seconds: number | null): string {
   return rest && remainder > 0 ? `${whole} ${remainder}${rest[0]}` : whole;
 }
 
-function render({ writer, queued, queued_is_minimum, left, oldest_seconds, destinations }: Status): string {
-  const state =
-    writer === null
-      ? 'no process has been the writer yet'
-      : `${writer.state}, epoch ${writer.epoch}, began ${duration(writer.started_seconds)} ago (${writer.journal_at})`;
+function render({ writer, shards, queued, queued_is_minimum, left, oldest_seconds, destinations }: Status): string {
   const lines = [
     `queue    ${queued_is_minimum ? 'more than ' : ''}${count(queued)} queued, oldest ${duration(oldest_seconds)}; ${count(left)} left in the queue by configuration`,
-    `writer   ${state}`,
+    ...(shards.length > 0
+      ? shards.map((each) => `shard    ${each.shard} ${stateOfWriter(each)}`)
+      : [`writer   ${writer === null ? 'no process has been the writer yet' : stateOfWriter(writer)}`]),
   ];
   if (destinations.length > 0) lines.push('', ...table(destinations));
   if (destinations.length > 0 && writer?.state !== 'running') {
-    lines.push('', 'Not running: nothing is sent. STATE is what the last process left behind, RATE is unknown.');
+    lines.push(
+      '',
+      shards.some(({ state }) => state === 'running')
+        ? 'Not all shards run: events of the others are neither logged nor sent. RATE is that of those that run.'
+        : 'Not running: nothing is sent. STATE is what the last process left behind, RATE is unknown.',
+    );
   }
   return `${lines.join('\n')}\n`;
+}
+
+/** `running, epoch 4, began 2h ago (host:folder)`. */
+function stateOfWriter({ state, epoch, started_seconds, journal_at }: Writer): string {
+  return epoch === null
+    ? 'absent: it was not started yet'
+    : `${state}, epoch ${epoch}, began ${duration(started_seconds)} ago (${journal_at})`;
 }
 
 function table(destinations: readonly DestinationStatus[]): string[] {

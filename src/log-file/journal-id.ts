@@ -17,15 +17,21 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
  * @throws {TailraceError} `LOG_FILE_…` when it cannot be read or made; to be called again.
  */
 export async function journalId(directory: string): Promise<string> {
+  const known = await knownJournalId(directory);
+  if (known !== null) return known;
+  const id = randomUUID();
+  await writeJournalId(directory, id);
+  return id;
+}
+
+/** The id kept in a state directory; null = none. @throws as `journalId`. */
+export async function knownJournalId(directory: string): Promise<string | null> {
   const path = join(directory, 'id');
   const known = await readFile(path, 'utf8').catch((error) => {
     if (codeOf(error) === 'ENOENT') return '';
     throw explainFailure(error, path) ?? error;
   });
-  if (UUID.test(known.trim())) return known.trim();
-  const id = randomUUID();
-  await writeJournalId(directory, id);
-  return id;
+  return UUID.test(known.trim()) ? known.trim() : null;
 }
 
 /** Puts an id into a state directory, whatever it has. @throws as `journalId`. */

@@ -157,10 +157,15 @@ async function openJournals(
   return own;
 }
 
-async function openJournal(
+/**
+ * Opens a journal whose lock is held, and brings in what is unfinished in it.
+ *
+ * @throws errors of the file system; nothing is left open then.
+ */
+export async function openJournal(
   place: JournalPlace,
-  { stillOpen, soleJournal }: JournalOptions,
-  options: TargetOptions,
+  { stillOpen, soleJournal }: Pick<JournalOptions, 'stillOpen' | 'soleJournal'>,
+  options: Pick<TargetOptions, 'clock' | 'log' | 'fs'>,
 ): Promise<Journal> {
   const { journal, loaded } = await Journal.open(place.directory, place.id, options.log);
   try {
@@ -184,7 +189,7 @@ async function bringIn(
   state: Pick<RecoveryOptions, 'unsettled' | 'settledHere'>,
   { file }: JournalPlace,
   journal: Journal,
-  { clock, log, fs }: TargetOptions,
+  { clock, log, fs }: Pick<TargetOptions, 'clock' | 'log' | 'fs'>,
 ): Promise<void> {
   const appender = new Appender({ file, clock, log, journal, fs });
   try {

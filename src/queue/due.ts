@@ -11,7 +11,7 @@ import type { Ask, InFlight } from './in-flight.ts';
 import type { Rights } from './rights.ts';
 import { fetchRows, findRows } from './rows.ts';
 import type { Session } from './session.ts';
-import { DUE_RETRIES_SQL, DUE_WAITING_SQL, OLD_FAILED_SQL, OLD_LEFT_SQL, OLD_WAITING_SQL } from './sql/due.ts';
+import { dueRetriesSql, dueWaitingSql, oldFailedSql, oldLeftSql, oldWaitingSql } from './sql/due.ts';
 import { MIN_ID } from './sql/read.ts';
 import { readStandings } from './standings.ts';
 
@@ -48,7 +48,8 @@ export class Due implements DueSource {
     try {
       const { generation } = regime;
       const limit = room.events + room.held + IN_FLIGHT_ALLOWANCE;
-      const rows = await session.query(DUE_RETRIES_SQL, [destinationId, generation, dueBefore, limit], 'due_retries');
+      const sql = dueRetriesSql(rights.table.shard);
+      const rows = await session.query(sql, [destinationId, generation, dueBefore, limit], 'due_retries');
       const found = rows.map(([id]) => String(id));
       const retries = found.filter((id) => !ask.seen(id));
       const elsewhere = found.filter((id) => ask.held(id));
@@ -96,12 +97,13 @@ export class Due implements DueSource {
     const ask = inFlight.ask();
     try {
       const ids = new Set<string>();
-      for (const sql of [OLD_LEFT_SQL, OLD_WAITING_SQL]) {
+      const { shard } = rights.table;
+      for (const sql of [oldLeftSql(shard), oldWaitingSql(shard)]) {
         for (const [block, bits] of await session.query(sql, [regime.generation])) {
           for (const id of idsOfBits(String(block), String(bits))) ids.add(id);
         }
       }
-      for (const [id] of await session.query(OLD_FAILED_SQL, [regime.generation])) ids.add(String(id));
+      for (const [id] of await session.query(oldFailedSql(shard), [regime.generation])) ids.add(String(id));
       if (ids.size === 0) return null;
       const wanted = [...ids].filter((id) => !ask.seen(id)).slice(0, MAX_BATCH_EVENTS);
       return await this.#fetch(session, regime, wanted, ask, maxBytes, () => true);
@@ -139,7 +141,8 @@ export class Due implements DueSource {
   ): Promise<string[]> {
     const lane = `${destinationId}/${generation}`;
     const from = this.#waitingAt.get(lane) ?? MIN_ID;
-    const blocks = await session.query(DUE_WAITING_SQL, [destinationId, generation, from], 'due_waiting');
+    const sql = dueWaitingSql(this.#options.rights.table.shard);
+    const blocks = await session.query(sql, [destinationId, generation, from], 'due_waiting');
     const ids: string[] = [];
     for (const [block, bits] of blocks) {
       for (const id of idsOfBits(String(block), String(bits))) {

@@ -2,6 +2,8 @@
 // so with producers that hold a transaction for 20 ms more than half of all events become visible after a higher id was
 // read (QUEUE A5). What is on this list is asked for with each poll; what is not (too many, too old) the sweep finds.
 
+import { ownStretches, type Shard, WHOLE } from './slots.ts';
+
 /** More than this and the sweep is cheaper. */
 const MAX_GAPS = 100_000;
 /** Young gaps are asked for with each poll, older ones once a second: most late commits come within milliseconds. */
@@ -26,12 +28,17 @@ export class Gaps {
     return this.#gaps.size;
   }
 
-  /** Adds the ids strictly between two ids that stood next to each other in an answer, as far as there is room. */
-  addBetween(previous: string, next: string, nowMs: number): void {
-    const from = BigInt(previous) + 1n;
-    const to = BigInt(next);
-    if (to - from > BigInt(MAX_GAPS - this.#gaps.size)) return;
-    for (let id = from; id < to; id += 1n) this.#gaps.set(id.toString(), { sinceMs: nowMs, xmax: null, isOver: false });
+  /** Adds a shard's ids strictly between two ids that stood next to each other in an answer, as far as there is room. */
+  addBetween(previous: string, next: string, nowMs: number, shard: Shard = WHOLE): void {
+    const [after, before] = [BigInt(previous), BigInt(next)];
+    const room = BigInt(MAX_GAPS - this.#gaps.size);
+    if (before - after > (room + 1n) * BigInt(shard.of)) return;
+    const stretches = [...ownStretches(shard, after, before)];
+    if (stretches.reduce((sum, [first, last]) => sum + last - first + 1n, 0n) > room) return;
+    for (const [first, last] of stretches) {
+      for (let id = first; id <= last; id += 1n)
+        this.#gaps.set(id.toString(), { sinceMs: nowMs, xmax: null, isOver: false });
+    }
   }
 
   /** Takes an id off the list: its row was found. */

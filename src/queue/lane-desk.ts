@@ -128,6 +128,7 @@ export class LaneDesk {
         news.map(({ report }) => report.state),
         news.map(({ report }) => report.waitMs),
         numbers(news.map(({ report }) => report.perSecond.toFixed(2))),
+        rights.table.shard.index,
       ],
       'report_lanes',
     );

@@ -2,7 +2,8 @@
 
 import type { Regime } from '../flow/batch.ts';
 import { numbers, type Session } from './session.ts';
-import { ANYTHING_DUE_SQL } from './sql/due.ts';
+import type { Shard } from './slots.ts';
+import { anythingDueSql } from './sql/due.ts';
 
 /** The server's clock, as the limit of what counts as due: retries that fail again meanwhile are the next run's. */
 export async function nowOf(session: Session): Promise<string> {
@@ -17,6 +18,7 @@ export async function nowOf(session: Session): Promise<string> {
  */
 export async function anythingDue(
   session: Session,
+  shard: Shard,
   regime: Regime,
   before: string | null,
   isOut: (destinationId: number) => boolean = () => false,
@@ -24,6 +26,6 @@ export async function anythingDue(
   const ids = regime.routes
     .filter(({ enabled, destinationId }) => enabled && !isOut(destinationId))
     .map(({ destinationId }) => destinationId);
-  const [row] = await session.query(ANYTHING_DUE_SQL, [numbers(ids), regime.generation, before], 'anything_due');
+  const [row] = await session.query(anythingDueSql(shard), [numbers(ids), regime.generation, before], 'anything_due');
   return row?.[0] === 't';
 }

@@ -7,7 +7,8 @@ import { MAX_BATCH_EVENTS } from '../flow/batch.ts';
 import type { Gaps } from './gaps.ts';
 import { excludedKinds, toEvents } from './rows.ts';
 import type { Session } from './session.ts';
-import { ANY_EXCLUDED_SQL, boundsSql, MAX_ID, MIN_ID, pageSql, peekSql } from './sql/read.ts';
+import type { Shard } from './slots.ts';
+import { anyExcludedSql, boundsSql, MAX_ID, MIN_ID, pageSql, peekSql } from './sql/read.ts';
 import { alignDown, compareWindow, lesser, Span } from './sweep.ts';
 import type { QueueTable } from './table.ts';
 
@@ -15,6 +16,8 @@ import type { QueueTable } from './table.ts';
 const WINDOW = 1n << 17n;
 /** Foreign rows behind the last of ours that are looked at again with each poll, in case ours come in between late. */
 const LOOK_BACK = 4_096n;
+/** While other shards' rows come in, ours are not looked for behind each of them. */
+const LEAST_STEP = 1_024n;
 /** Before this many ids below the table's end at the start, missing ids are history, not late commits. */
 const GAPS_BEFORE_START = 10_000n;
 
@@ -53,14 +56,18 @@ export async function nextPage(
   const rows = await session.page(pageSql(table), [position.after, upTo, config.maxEventBytes], MAX_BATCH_EVENTS + 1);
   if (rows.length > 0) {
     const events = toEvents(rows, table);
-    noteGaps(position, after, events, gaps);
+    noteGaps(position, after, events, gaps, table.shard);
     return { events, tooLarge: [], after: events.at(-1)?.id ?? position.after };
   }
   const bounds = await readBounds(session, table, position.after);
   if (bounds === null) return null;
-  return (
-    (await stepOverLarge(session, table, position.after, upTo, config)) ?? stepOverForeign(after, BigInt(upTo), bounds)
-  );
+  const large = await stepOverLarge(session, table, position.after, upTo, config);
+  if (large !== null) return large;
+  const step = stepOverForeign(after, BigInt(upTo), bounds, table.shard);
+  // Rows of another shard follow on ours all the time, and ours may still come in between.
+  if (step !== null && table.shard.of > 1 && position.gapsFrom !== null && after >= position.gapsFrom)
+    gaps.addBetween(position.after, (BigInt(step.after) + 1n).toString(), performance.now(), table.shard);
+  return step;
 }
 
 interface Bounds {
@@ -100,7 +107,7 @@ async function skim(session: Session, table: QueueTable, first: bigint, last: bi
   let at = first;
   while (at <= last) {
     const last = lesser(alignDown(at) + span.value - 1n, MAX_ID);
-    const [settled] = await session.query(ANY_EXCLUDED_SQL, [at.toString(), last.toString()]);
+    const [settled] = await session.query(anyExcludedSql(table), [at.toString(), last.toString()]);
     if (settled?.[0] !== 't') return at;
     const started = performance.now();
     const { fresh, end } = await compareWindow(session, table, alignDown(at), last, kinds);
@@ -130,19 +137,26 @@ async function stepOverLarge(
 }
 
 /** Nothing of ours in the window: steps over it when the table goes on behind it, or keeps a short look-back. */
-function stepOverForeign(after: bigint, upTo: bigint, { next, last }: Bounds): Page | null {
+function stepOverForeign(after: bigint, upTo: bigint, { next, last }: Bounds, shard: Shard): Page | null {
   const lookBack = last - LOOK_BACK;
   const step = next > upTo ? next - 1n : lookBack < upTo ? lookBack : upTo;
-  return step > after ? { events: [], tooLarge: [], after: step.toString() } : null;
+  const least = shard.of > 1 ? LEAST_STEP : 1n;
+  return step >= after + least ? { events: [], tooLarge: [], after: step.toString() } : null;
 }
 
-function noteGaps(position: PagePosition, after: bigint, events: readonly QueuedEvent[], gaps: Gaps): void {
+function noteGaps(
+  position: PagePosition,
+  after: bigint,
+  events: readonly QueuedEvent[],
+  gaps: Gaps,
+  shard: Shard,
+): void {
   const now = performance.now();
   let previous = after;
   for (const { id } of events) {
     const current = BigInt(id);
     if (current !== previous + 1n && position.gapsFrom !== null && previous >= position.gapsFrom) {
-      gaps.addBetween(previous.toString(), id, now);
+      gaps.addBetween(previous.toString(), id, now, shard);
     }
     previous = current;
   }

@@ -7,33 +7,28 @@
 import { delay } from '../lib/delay.ts';
 import { codeOf, EXIT, isServerError, messageOf, TailraceError } from '../lib/errors.ts';
 import { createThrottle, type Logger } from '../lib/logger.ts';
-import { assertDirect, assertSameBackEnd, assertStillDirect } from './direct.ts';
-import { assertPrivileges } from './privileges.ts';
-import { checkSchema, QUEUE_TABLE } from './schema.ts';
+import {
+  assertFinished,
+  assertFits,
+  assertWritable,
+  type Claim,
+  type ClaimOptions,
+  claim,
+  type JournalAt,
+  lockSlots,
+  type Predecessor,
+} from './claim.ts';
+import { assertSameBackEnd, assertStillDirect } from './direct.ts';
+import { QUEUE_TABLE } from './schema.ts';
 import { isSameServer, readServer, type Server } from './server.ts';
 import type { Session } from './session.ts';
-import {
-  ENTER_SQL,
-  LEAVE_SQL,
-  LOCK_SLOTS_SQL,
-  MOVE_JOURNAL_SQL,
-  PREDECESSORS_SQL,
-  REVOKE_SQL,
-  STILL_OURS_SQL,
-  TIDY_WRITERS_SQL,
-} from './sql/rights.ts';
+import { LEAVE_SQL, MOVE_JOURNAL_SQL, STILL_OURS_SQL } from './sql/rights.ts';
 import { type QueueTable, readQueueTable } from './table.ts';
 
-/** Slot = (id >> 10) & 63. One process owns them all until `--shard` divides them. */
-const SLOTS: readonly number[] = Array.from({ length: 64 }, (_, slot) => slot);
 /** A lock that is taken, or a database that is down, is tried again after this, with jitter. */
 const TRY_AGAIN_MS = 1_000;
 
-export interface RightsOptions {
-  readonly open: () => Promise<Session>;
-  /** Which journal holds what is in flight, and where: recovery of the next owner looks there. */
-  readonly journal: { readonly id: string; readonly at: string };
-  readonly markProcessed: () => boolean;
+export interface RightsOptions extends ClaimOptions {
   readonly onWake: () => void;
   readonly logger: Logger;
 }
@@ -43,13 +38,6 @@ const ENDS = new Set(['REVOKED', 'SERVER_CHANGED', 'CONNECTION_POOLED', 'START_A
 
 /** True when an error ends the right to write, so that no attempt can be repeated under it. */
 export const endsTenure = (error: unknown): boolean => ENDS.has(codeOf(error) ?? '');
-
-/** An epoch that was not left clean, as the next owner finds it. */
-export interface Predecessor {
-  readonly epoch: string;
-  readonly journal: string;
-  readonly journalAt: string;
-}
 
 export class Rights {
   readonly #options: RightsOptions;
@@ -63,12 +51,7 @@ export class Rights {
   #again: Promise<void> | null = null;
   #closed = false;
 
-  private constructor(
-    options: RightsOptions,
-    session: Session,
-    table: QueueTable,
-    { epoch, predecessors, server }: Pick<Rights, 'epoch' | 'predecessors' | 'server'>,
-  ) {
+  private constructor(options: RightsOptions, { session, table, epoch, predecessors, server }: Claim) {
     this.#options = options;
     this.#session = session;
     this.#table = table;
@@ -82,38 +65,17 @@ export class Rights {
    * Tries once to become the writer.
    *
    * @returns null when another process holds the queue.
-   * @throws {TailraceError} `DATABASE_UNAVAILABLE`, `CONNECTION_POOLED`, `RIGHTS_MISSING`, those of `checkSchema` and
-   * `readQueueTable`.
+   * @throws {TailraceError} those of `claim`.
    */
   static async acquire(options: RightsOptions): Promise<Rights | null> {
-    const session = await options.open();
+    const claimed = await claim(options);
+    if (claimed === null) return null;
+    const { session } = claimed;
     try {
-      const table = await readQueueTable(session, QUEUE_TABLE, options.markProcessed());
-      await checkSchema(session, table.oid);
-      await assertWritable(session);
-      await assertPrivileges(session, table, options.markProcessed());
-      // Before the locks, which would stay with the pool.
-      await assertStillDirect(session, options.open);
-      if (!(await lockSlots(session, table))) {
-        await session.close();
-        return null;
-      }
-      await assertDirect(session, options.open);
-      const server = await readServer(session);
-      await session.query(REVOKE_SQL, [SLOTS]);
-      const [entered] = await session.query(ENTER_SQL, [SLOTS, options.journal.id, options.journal.at]);
-      const epoch = String(entered?.[0]);
-      await session.query(TIDY_WRITERS_SQL, [epoch]);
-      const unclean = await session.query(PREDECESSORS_SQL, [epoch, SLOTS]);
-      const predecessors = unclean.map(([old, journal, journalAt]) => ({
-        epoch: String(old),
-        journal: String(journal),
-        journalAt: String(journalAt),
-      }));
       await session.listen('tailrace', options.onWake);
       await assertSameBackEnd(session);
       session.lost.throwIfAborted();
-      return new Rights(options, session, table, { epoch, predecessors, server });
+      return new Rights(options, claimed);
     } catch (error) {
       await session.close();
       throw error;
@@ -155,7 +117,8 @@ export class Rights {
       if (endsTenure(error)) this.#revoked.abort(error);
       throw error;
     });
-    const table = await readQueueTable(session, QUEUE_TABLE, this.#options.markProcessed());
+    const { markProcessed, shard } = this.#options;
+    const table = await readQueueTable(session, QUEUE_TABLE, markProcessed(), shard);
     if (table.revision === this.#table.revision) return false;
     this.#table = table;
     return true;
@@ -166,13 +129,25 @@ export class Rights {
    *
    * @throws {TailraceError} `REVOKED`, or the signal's reason.
    */
-  async moveJournal(journal: RightsOptions['journal'], signal: AbortSignal): Promise<void> {
+  async moveJournal({ id, at }: JournalAt, signal: AbortSignal): Promise<void> {
+    await this.#persist(signal, async (session) => void (await session.query(MOVE_JOURNAL_SQL, [this.epoch, id, at])));
+  }
+
+  /**
+   * Makes sure, before a journal is opened in the middle of a tenure, that nobody of another layout needs it.
+   *
+   * @throws {TailraceError} `REVOKED`, `START_AFRESH`, or the signal's reason.
+   */
+  async assertFinished(journal: JournalAt, signal: AbortSignal): Promise<void> {
+    await this.#persist(signal, (session) => assertFinished(session, this.#options.shard, journal));
+  }
+
+  async #persist(signal: AbortSignal, work: (session: Session) => Promise<void>): Promise<void> {
     const warn = createThrottle((fields, message) => this.#options.logger.warn(fields, message));
     for (;;) {
       const session = await this.session(signal);
       try {
-        await session.query(MOVE_JOURNAL_SQL, [this.epoch, journal.id, journal.at]);
-        return;
+        return await work(session);
       } catch (error) {
         if (endsTenure(error) || !(error instanceof TailraceError || isServerError(error))) throw error;
         warn({ error: messageOf(error) }, 'cannot tell PostgreSQL which log file is used now; trying again');
@@ -225,6 +200,8 @@ export class Rights {
               exitCode: EXIT.tryAgain,
             });
           if (await lockSlots(session, this.#table)) {
+            // Nobody kept other layouts out while we were away.
+            await assertFits(session, this.#table, null);
             await session.listen('tailrace', onWake);
             await this.refreshTable(session);
             // Without a pause from here on: a session lost or given back meanwhile would never be noticed.
@@ -241,7 +218,7 @@ export class Rights {
           throw error;
         }
       } catch (error) {
-        if (endsTenure(error)) return this.#revoked.abort(error);
+        if (endsTenure(error) || codeOf(error) === 'SHARD_LAYOUT') return this.#revoked.abort(error);
         warn({ error: messageOf(error) }, 'cannot get back to PostgreSQL; trying again every second');
       }
       await delay(TRY_AGAIN_MS * (0.2 + 0.8 * Math.random()), this.revoked);
@@ -249,28 +226,7 @@ export class Rights {
   }
 }
 
-async function lockSlots(session: Session, table: QueueTable): Promise<boolean> {
-  const [got] = await session.query(LOCK_SLOTS_SQL, [table.oid, SLOTS]);
-  if (got?.[0] === 't') return true;
-  await session.query('SELECT pg_advisory_unlock_all()');
-  return false;
-}
-
 const serverChanged = (): TailraceError =>
   new TailraceError('SERVER_CHANGED', 'another PostgreSQL server answers now; starting afresh with what it knows', {
     exitCode: EXIT.tryAgain,
   });
-
-/** A standby server, or one set read-only, must be noticed before anything is logged (FAULTS B4). */
-async function assertWritable(session: Session): Promise<void> {
-  const [state] = await session.query(`SELECT current_setting('transaction_read_only')`);
-  if (state?.[0] === 'off') return;
-  await session.close();
-  throw new TailraceError(
-    'DATABASE_UNAVAILABLE',
-    'this PostgreSQL server is read-only (a standby, or default_transaction_read_only); point tailrace to the primary',
-    {
-      exitCode: EXIT.unavailable,
-    },
-  );
-}

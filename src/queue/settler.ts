@@ -9,22 +9,12 @@ import { FRESH } from '../flow/standing.ts';
 import { delay } from '../lib/delay.ts';
 import { codeOf, EXIT, messageOf, TailraceError } from '../lib/errors.ts';
 import { createThrottle, type Logger } from '../lib/logger.ts';
-import { type Bits, type Changes, changesOf, compose } from './changes.ts';
+import { applyChanges } from './apply-changes.ts';
+import { changesOf, compose } from './changes.ts';
 import type { InFlight } from './in-flight.ts';
 import { endsTenure } from './rights.ts';
 import { isConnectionLoss, numbers, type Session } from './session.ts';
-import {
-  CLEAR_BITS_SQL,
-  deleteSql,
-  FAIL_SQL,
-  FENCE_SQL,
-  FENCE_STATE_SQL,
-  markSql,
-  SET_BITS_SQL,
-  settleGoneSql,
-  TIDY_SQL,
-  UNFAIL_SQL,
-} from './sql/settle.ts';
+import { FENCE_SQL, FENCE_STATE_SQL, settleGoneSql, tidySql } from './sql/settle.ts';
 import type { QueueTable } from './table.ts';
 
 /** Settlements taken before the router is held back. */
@@ -150,7 +140,7 @@ export class Settler extends Writable {
         await session.query('ROLLBACK');
         return;
       }
-      await apply(session, table, changesOf(items), onDelivered);
+      await applyChanges(session, table, changesOf(items), onDelivered);
       await session.query('COMMIT');
     } catch (error) {
       if (!session.lost.aborted) await session.query('ROLLBACK').catch(() => undefined);
@@ -170,7 +160,7 @@ export class Settler extends Writable {
   async #tidy(): Promise<void> {
     this.#tidiedMs = performance.now();
     await this.#session
-      ?.query(TIDY_SQL)
+      ?.query(tidySql(this.#options.table()))
       .catch((error) => this.#warn({ error: messageOf(error) }, 'cannot tidy the ledger'));
   }
 }
@@ -184,40 +174,6 @@ const cannotSettle = (cause: unknown): TailraceError =>
       cause,
     },
   );
-
-async function apply(
-  session: Session,
-  table: QueueTable,
-  changes: Changes,
-  onDelivered: Settlement['onDelivered'],
-): Promise<void> {
-  const { gone, set, clear, fail, unfail } = changes;
-  if (gone.length > 0)
-    await session.query(
-      onDelivered === 'delete' ? deleteSql(table) : markSql(table),
-      [numbers(gone)],
-      `${onDelivered} ${table.revision}`,
-    );
-  if (set.ids.length > 0) await session.query(SET_BITS_SQL, bitArrays(set), 'set_bits');
-  if (clear.ids.length > 0) await session.query(CLEAR_BITS_SQL, bitArrays(clear), 'clear_bits');
-  if (fail.ids.length > 0) {
-    const { destinations, ids, parked, generations, attempts, waitsMs, errors } = fail;
-    await session.query(
-      FAIL_SQL,
-      [numbers(destinations), numbers(ids), parked, numbers(generations), numbers(attempts), numbers(waitsMs), errors],
-      'fail',
-    );
-  }
-  if (unfail.ids.length > 0)
-    await session.query(UNFAIL_SQL, [numbers(unfail.destinations), numbers(unfail.ids)], 'unfail');
-}
-
-const bitArrays = ({ kinds, destinations, generations, ids }: Bits): unknown[] => [
-  `{${kinds.join(',')}}`,
-  numbers(destinations),
-  numbers(generations),
-  numbers(ids),
-];
 
 /** Puts settlements into as few transactions as may be, each id once in each. */
 function merge(settlements: readonly Settlement[]): Settlement[] {

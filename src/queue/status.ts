@@ -2,9 +2,10 @@
 
 import type { LaneState } from '../flow/lane-report.ts';
 import { checkSchema, QUEUE_TABLE } from './schema.ts';
-import { numbers, type RawRow, type Session } from './session.ts';
-import { agesSql, DESTINATIONS_SQL, LEFT_SQL, oldestSql, queuedSql, WRITER_SQL } from './sql/status.ts';
+import { numbers, type Session } from './session.ts';
+import { agesSql, DESTINATIONS_SQL, LEFT_SQL, oldestSql, queuedSql } from './sql/status.ts';
 import { readQueueTable } from './table.ts';
+import { readWriters, type Writer, worstOf } from './writers.ts';
 
 /** Counting more rows than this would cost seconds; `queued` then says "at least". */
 const MAX_COUNTED = 1_000_000;
@@ -34,17 +35,11 @@ export interface DestinationStatus {
   readonly last_error: string | null;
 }
 
-export interface Writer {
-  readonly epoch: string;
-  /** `gone`: neither connected nor stopped in order; a standby takes over, or nobody does. */
-  readonly state: 'running' | 'stopped' | 'gone';
-  readonly started_seconds: number;
-  readonly journal_at: string;
-}
-
 export interface Status {
-  /** The process that last became the writer; null = none yet. */
+  /** The process that last became the writer; of several shards the one that is worst off. null = none yet. */
   readonly writer: Writer | null;
+  /** The process of each shard; empty where one process has the whole queue. */
+  readonly shards: readonly Writer[];
   readonly queued: number;
   /** There are more than `queued` rows; they were not counted further. */
   readonly queued_is_minimum: boolean;
@@ -58,10 +53,10 @@ export interface Status {
 export async function readStatus(session: Session): Promise<Status> {
   const table = await readQueueTable(session, QUEUE_TABLE, false);
   await checkSchema(session, table.oid);
-  const [newest] = await session.query(WRITER_SQL, [table.oid]);
-  const writer = newest ? toWriter(newest) : null;
+  const writers = await readWriters(session, table);
   // What a process said that is gone says nothing any more.
-  const rows = await session.query(DESTINATIONS_SQL, [writer?.state === 'running' ? writer.epoch : null]);
+  const speaking = writers.flatMap(({ state, epoch }) => (state === 'running' && epoch !== null ? [epoch] : []));
+  const rows = await session.query(DESTINATIONS_SQL, [numbers(speaking)]);
   const [left] = await session.query(LEFT_SQL);
   const [queued] = await session.query(queuedSql(table), [MAX_COUNTED + 1]);
   const [oldest] = await session.query(oldestSql(table));
@@ -73,7 +68,8 @@ export async function readStatus(session: Session): Promise<Status> {
     roundedOrNull(id == null ? null : (ages.get(id) ?? null));
   const counted = Number(queued?.[0]);
   return {
-    writer,
+    writer: worstOf(writers),
+    shards: writers.length > 1 ? writers : [],
     queued: Math.min(counted, MAX_COUNTED),
     queued_is_minimum: counted > MAX_COUNTED,
     left: Number(left?.[0]),
@@ -113,15 +109,6 @@ function stateOf(
   if (paused) return 'paused';
   if (said === 'disabled' || said === 'open' || said === 'asked_to_wait' || said === 'rate_limited') return said;
   return retrying > 0 ? 'retrying' : parked > 0 ? 'parked' : 'ok';
-}
-
-function toWriter([epoch, seconds, clean, connected, journalAt]: RawRow): Writer {
-  return {
-    epoch: String(epoch),
-    state: connected === 't' ? 'running' : clean === 't' ? 'stopped' : 'gone',
-    started_seconds: Math.round(Number(seconds)),
-    journal_at: String(journalAt),
-  };
 }
 
 const roundedOrNull = (text: string | null): number | null => (text === null ? null : Math.round(Number(text)));

@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import { type Column, createRowShape, type RowShape, type ValueKind } from '../event/event.ts';
 import { EXIT, TailraceError } from '../lib/errors.ts';
 import { quoteName, type Session } from './session.ts';
+import { ownIdsSql, type Shard, WHOLE } from './slots.ts';
 
 /** Never written anywhere: the routing column and the mark of section 2. */
 const NOT_READ = new Set(['destination_id', 'processed']);
@@ -37,12 +38,17 @@ export interface QueueTable {
   readonly selectList: string;
   /** SQL: octets of a row's variable-length columns, as bigint. */
   readonly bytes: string;
-  /** SQL: ` AND …` that keeps foreign and processed rows out; empty where there is nothing to keep out. */
+  /** Which part of the table is read. */
+  readonly shard: Shard;
+  /** SQL: ` AND …` that keeps foreign and processed rows and those of other shards out; empty where there is nothing to keep out. */
   readonly ours: string;
   readonly hasDestinationColumn: boolean;
   readonly hasProcessedColumn: boolean;
   readonly hasProcessedIndex: boolean;
-  /** `init --notify` was run: inserts wake the reader up. */
+  /**
+   * `init --notify` was run: inserts wake the reader up. Not a shard: while one reads the others would sleep, and every
+   * insert would have to notify them, which costs producers three quarters of their commits.
+   */
   readonly hasWakeTrigger: boolean;
 }
 
@@ -59,9 +65,15 @@ const FIND_COLUMNS = `SELECT attname, atttypid::text, attlen::text, atttypmod::t
  *
  * @param name as in SQL: `events`, or qualified and quoted where needed.
  * @param markProcessed settled rows are marked, not deleted: then the table must be able to tell them apart.
+ * @param shard whose events are read; default all.
  * @throws {TailraceError} `QUEUE_TABLE_MISSING` or `QUEUE_TABLE_UNUSABLE` (exit 1): no such table, or it lacks a mandatory column.
  */
-export async function readQueueTable(session: Session, name: string, markProcessed: boolean): Promise<QueueTable> {
+export async function readQueueTable(
+  session: Session,
+  name: string,
+  markProcessed: boolean,
+  shard: Shard = WHOLE,
+): Promise<QueueTable> {
   const [found] = await session.query(FIND_TABLE, [name]);
   if (!found) {
     throw new TailraceError(
@@ -97,7 +109,7 @@ export async function readQueueTable(session: Session, name: string, markProcess
     .map(([column, type]) => `coalesce(${sizeSql(quoteName(column), type)}, 0)::int8`);
   const selectList = columns.map((column) => quoteName(column.name)).join(', ');
   const bytes = lengths.length > 0 ? lengths.join(' + ') : '0::int8';
-  const ours = `${names.has('destination_id') ? ' AND destination_id = 1' : ''}${skipsProcessed ? ' AND processed IS NOT TRUE' : ''}`;
+  const ours = `${names.has('destination_id') ? ' AND destination_id = 1' : ''}${skipsProcessed ? ' AND processed IS NOT TRUE' : ''}${ownIdsSql(shard, 'id')}`;
   // PostgreSQL refuses a prepared statement whose result has another type now, `varchar(100)` become `text` included.
   const types = read.map(([, type, , modifier]) => `${type}/${modifier}`).join();
   return {
@@ -110,11 +122,12 @@ export async function readQueueTable(session: Session, name: string, markProcess
     shape: createRowShape(columns),
     selectList,
     bytes,
+    shard,
     ours,
     hasDestinationColumn: names.has('destination_id'),
     hasProcessedColumn,
     hasProcessedIndex: hasProcessedIndex === 't',
-    hasWakeTrigger: hasWakeTrigger === 't',
+    hasWakeTrigger: hasWakeTrigger === 't' && shard.of === 1,
   };
 }
 

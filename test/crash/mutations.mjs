@@ -123,6 +123,13 @@ const MUTATIONS = [
     to: 'done = bytes.length;',
     test: ['sweep.test.ts', 'in the middle of a write'],
   },
+  {
+    name: 'lines kept from another layout',
+    file: 'adoption.js',
+    from: 'logged.push(...events.filter(({ standing }) => standing.logged).map(loggedBefore));',
+    to: '',
+    test: ['shards.test.ts', 'killed and started'],
+  },
 ];
 
 /** A copy of the program that a mutation may be applied to. */

@@ -1,6 +1,9 @@
 import { expect, test } from 'vitest';
+import { codeOf } from '../../src/lib/errors.ts';
+import { finishEpochs } from '../../src/queue/logged-before.ts';
 import { Rights, type RightsOptions } from '../../src/queue/rights.ts';
 import type { Session } from '../../src/queue/session.ts';
+import { WHOLE } from '../../src/queue/slots.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 import { acquireRights, createQueue, type Queue, SILENT } from './world.ts';
 
@@ -8,7 +11,9 @@ const SIGNAL = new AbortController().signal;
 
 const optionsOf = (queue: Queue, more: Partial<RightsOptions> = {}): RightsOptions => ({
   open: queue.open,
+  shard: WHOLE,
   journal: { id: '00000000-0000-0000-0000-000000000002', at: 'other:' },
+  bringIn: async () => false,
   markProcessed: () => false,
   onWake: () => {},
   logger: SILENT,
@@ -54,6 +59,102 @@ test('a predecessor is told of until a successor has ended cleanly', async () =>
   }
   const [first = '', second = '', , fourth = ''] = epochs;
   expect(told).toEqual([[], [first], [first, second], [], [fourth]]);
+});
+
+const shardOptions = (index: number, of: number): Partial<RightsOptions> => ({
+  shard: { index, of },
+  journal: { id: `00000000-0000-0000-000${of}-00000000000${index}`, at: `host:/${index}-${of}` },
+});
+const half = (index: number): Partial<RightsOptions> => shardOptions(index, 2);
+
+test('two shards are writers side by side, each with an epoch of its own and a standby of its own', async () => {
+  const queue = await createQueue();
+  const [first, second] = [await acquireRights(queue, half(0)), await acquireRights(queue, half(1))];
+  expect([first.held, second.held, first.epoch === second.epoch]).toEqual([true, true, false]);
+  expect(await Rights.acquire(optionsOf(queue, half(0)))).toBeNull();
+  expect(await queue.database.query('SELECT FROM tailrace.writer WHERE revoked')).toEqual([]);
+  await first.release(true);
+  expect((await acquireRights(queue, optionsOf(queue, half(0)))).predecessors).toEqual([]);
+});
+
+test('a predecessor is told of also when its neighbour stopped in order after it', async () => {
+  const queue = await createQueue();
+  const first = await acquireRights(queue, half(0));
+  await first.release(false);
+  await (await acquireRights(queue, half(1))).release(true);
+  const whole = await acquireRights(queue);
+  expect(whole.predecessors.map(({ epoch }) => epoch)).toEqual([first.epoch]);
+  await whole.release(true);
+  expect((await acquireRights(queue)).predecessors).toEqual([]);
+});
+
+test('what another layout left is brought in as a whole before an epoch begins, and only once', async () => {
+  const queue = await createQueue();
+  const epochs: string[] = [];
+  for (const index of [0, 1]) {
+    const rights = await acquireRights(queue, half(index));
+    epochs.push(rights.epoch);
+    await rights.release(false);
+  }
+  const told: string[][] = [];
+  // A third has slots of both halves.
+  const third = (answer: boolean): Partial<RightsOptions> => ({
+    ...shardOptions(1, 3),
+    bringIn: async (session, table, left) => {
+      told.push(left.map(({ epoch }) => epoch));
+      // Of all shards, and locked.
+      expect(table.ours).not.toMatch(/& 63/);
+      expect(await Rights.acquire(optionsOf(queue, half(0)))).toBeNull();
+      if (answer) await finishEpochs(session, table, epochs, []);
+      return answer;
+    },
+  });
+  expect(await Rights.acquire(optionsOf(queue, third(false)))).toBeNull();
+  const rights = await acquireRights(queue, third(true));
+  expect(told).toEqual([epochs, epochs]);
+  expect(rights.predecessors).toEqual([]);
+  const sibling = await acquireRights(queue, { ...third(true), ...shardOptions(0, 3) });
+  expect([told.length, sibling.predecessors]).toEqual([2, []]);
+});
+
+test('of two layouts that begin at once one comes in', async () => {
+  const queue = await createQueue();
+  const shards = [half(0), shardOptions(1, 4)];
+  for (let round = 0; round < 5; round += 1) {
+    const results = await Promise.allSettled(shards.map((shard) => Rights.acquire(optionsOf(queue, shard))));
+    const rights = results.flatMap((each) => (each.status === 'fulfilled' && each.value ? [each.value] : []));
+    const codes = results.flatMap((each) => (each.status === 'rejected' ? [codeOf(each.reason)] : []));
+    expect([rights.length, codes]).toEqual([1, ['SHARD_LAYOUT']]);
+    await rights[0]?.release(true);
+  }
+});
+
+test('a shard is refused the log file of another one that runs, whatever it was told of the lock', async () => {
+  const queue = await createQueue();
+  await acquireRights(queue, half(0));
+  await expect(
+    Rights.acquire(optionsOf(queue, { ...half(0), ...{ shard: { index: 1, of: 2 } } })),
+  ).rejects.toMatchObject({
+    code: 'SHARD_LOG_FILE',
+  });
+});
+
+test('old epochs go, but none that somebody still has to finish', async () => {
+  const queue = await createQueue();
+  const first = await acquireRights(queue, half(0));
+  await first.release(false);
+  for (let starts = 0; starts < 3; starts += 1) await (await acquireRights(queue, half(1))).release(true);
+  await queue.database.query(`SELECT setval(pg_get_serial_sequence('tailrace.writer', 'epoch'), 1000)`);
+  await (await acquireRights(queue, half(1))).release(true);
+  const left = (): Promise<unknown> =>
+    queue.database.query('SELECT count(*)::int AS n FROM tailrace.writer WHERE epoch < 1000');
+  expect(await left()).toEqual([{ n: 4 }]);
+  const again = await acquireRights(queue, half(0));
+  expect(again.predecessors.map(({ epoch }) => epoch)).toEqual([first.epoch]);
+  await again.release(true);
+  await queue.database.query(`SELECT setval(pg_get_serial_sequence('tailrace.writer', 'epoch'), 2000)`);
+  await (await acquireRights(queue, half(0))).release(true);
+  expect(await left()).toEqual([{ n: 0 }]);
 });
 
 test('a lost connection is in doubt at once, and held again under the same epoch', async () => {
@@ -102,6 +203,29 @@ test('one who was replaced while it was away is told so and takes nothing back',
   away();
   await waitFor(() => rights.revoked.aborted);
   await expect(rights.session(SIGNAL)).rejects.toMatchObject({ code: 'REVOKED', exitCode: 75 });
+  expect([rights.held, other.held]).toEqual([false, true]);
+});
+
+test('one that finds another layout when it comes back leaves the queue to that', async () => {
+  const queue = await createQueue();
+  let away: () => void = () => {};
+  const gate = new Promise<void>((resolve) => {
+    away = resolve;
+  });
+  let isGone = false;
+  const open = async (): Promise<Session> => {
+    if (isGone) await gate;
+    return queue.open();
+  };
+  const rights = await acquireRights(queue, { ...half(0), open });
+  isGone = true;
+  await killHolder(queue);
+  await waitFor(() => !rights.held);
+  // Of none of its slots, so that its epoch is not revoked.
+  const other = await acquireRights(queue, shardOptions(1, 4));
+  away();
+  await waitFor(() => rights.revoked.aborted);
+  await expect(rights.session(SIGNAL)).rejects.toMatchObject({ code: 'SHARD_LAYOUT', exitCode: 75 });
   expect([rights.held, other.held]).toEqual([false, true]);
 });
 

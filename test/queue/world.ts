@@ -22,6 +22,7 @@ import { Rights, type RightsOptions } from '../../src/queue/rights.ts';
 import { initSchema } from '../../src/queue/schema.ts';
 import { Session } from '../../src/queue/session.ts';
 import { Settler } from '../../src/queue/settler.ts';
+import { WHOLE } from '../../src/queue/slots.ts';
 import { Sleep } from '../../src/queue/wake.ts';
 import { Feeder } from '../../src/router/feeder.ts';
 import { Router } from '../../src/router/router.ts';
@@ -148,7 +149,9 @@ export async function insert(
 export async function acquireRights(queue: Queue, more: Partial<RightsOptions> = {}): Promise<Rights> {
   const rights = await Rights.acquire({
     open: queue.open,
+    shard: WHOLE,
     journal: { id: '00000000-0000-0000-0000-000000000001', at: 'test:' },
+    bringIn: async () => false,
     markProcessed: () => false,
     onWake: () => {},
     logger: SILENT,
@@ -338,7 +341,7 @@ export async function startTenure(queue: Queue, options: TenureOptions): Promise
       sleep: new Sleep(nudge),
       regime: () => regime,
       settle,
-      finished: once ? async (session) => !(await anythingDue(session, regime, dueBefore)) : null,
+      finished: once ? async (session) => !(await anythingDue(session, rights.table.shard, regime, dueBefore)) : null,
       logger: SILENT,
       signal: stop.signal,
     }),

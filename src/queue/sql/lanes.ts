@@ -4,12 +4,12 @@
 export const CONTROLS_SQL =
   'SELECT destination_id, paused, extract(epoch FROM retry_asked) FROM tailrace.destination ORDER BY destination_id';
 
-/** The epoch $1 says: parallel arrays of destinations, states, milliseconds until they end (null = never), events a second. */
+/** The epoch $1 of the shard $6 says: parallel arrays of destinations, states, milliseconds until they end (null = never), events a second. */
 export const REPORT_SQL = `
-INSERT INTO tailrace.lane AS l (destination_id, epoch, state, until, per_second, said_at)
-SELECT d, $1, state, clock_timestamp() + wait_ms * interval '1 ms', per_second, clock_timestamp()
+INSERT INTO tailrace.lane AS l (destination_id, shard, epoch, state, until, per_second, said_at)
+SELECT d, $6, $1, state, clock_timestamp() + wait_ms * interval '1 ms', per_second, clock_timestamp()
 FROM unnest($2::int2[], $3::text[], $4::float8[], $5::real[]) AS u(d, state, wait_ms, per_second) ORDER BY d
-ON CONFLICT (destination_id) DO UPDATE SET epoch = excluded.epoch, state = excluded.state, until = excluded.until,
+ON CONFLICT (destination_id, shard) DO UPDATE SET epoch = excluded.epoch, state = excluded.state, until = excluded.until,
   per_second = excluded.per_second, said_at = excluded.said_at WHERE l.epoch <= excluded.epoch`;
 
 export const LIST_DESTINATIONS_SQL = 'SELECT destination_id, key FROM tailrace.destination ORDER BY key';

@@ -2,6 +2,7 @@
 // what is returned: ten million foreign rows or dead entries in front must not make one query last for seconds (QUEUE B5).
 
 import { MAX_BATCH_BYTES, MAX_BATCH_EVENTS } from '../../flow/batch.ts';
+import { ownBlocksSql } from '../slots.ts';
 import type { QueueTable } from '../table.ts';
 
 /**
@@ -44,9 +45,9 @@ SELECT kind::text, block, ids FROM tailrace.ledger
 WHERE kind IN ('L', 'S', 'X') AND destination_id = 0 AND generation = 0 AND block = ANY($1::int8[])`;
 
 /** Whether the ledger says "settled before" of anything between the ids $1 and $2. */
-export const ANY_EXCLUDED_SQL = `
+export const anyExcludedSql = ({ shard }: QueueTable): string => `
 SELECT EXISTS (SELECT FROM tailrace.ledger WHERE kind IN ('L', 'S', 'X') AND destination_id = 0 AND generation = 0
-               AND block BETWEEN $1::int8 >> 10 AND $2::int8 >> 10)`;
+               AND block BETWEEN $1::int8 >> 10 AND $2::int8 >> 10${ownBlocksSql(shard, 'block')})`;
 
 /** Most blocks that one window of the sweep returns, and so most ids that it holds in memory: 262,144. */
 export const SWEEP_BLOCKS = 256;
@@ -60,7 +61,7 @@ SELECT block, coalesce(w.present, z) & ~coalesce(l.ids, z) AS fresh, coalesce(l.
 FROM (SELECT id::int8 >> 10 AS block, bit_or(set_bit(repeat('0', 1024)::bit(1024), (id & 1023)::int, 1)) AS present
       FROM ${table.name} WHERE id >= $1::int8 AND id <= $2::int8${table.ours} GROUP BY 1) w
 FULL JOIN (SELECT block, bit_or(ids) AS ids FROM tailrace.ledger
-           WHERE kind = ANY($3::"char"[]) AND destination_id = 0 AND generation = 0 AND block BETWEEN $1::int8 >> 10 AND $2::int8 >> 10 GROUP BY block) l USING (block)
+           WHERE kind = ANY($3::"char"[]) AND destination_id = 0 AND generation = 0 AND block BETWEEN $1::int8 >> 10 AND $2::int8 >> 10${ownBlocksSql(table.shard, 'block')} GROUP BY block) l USING (block)
 CROSS JOIN (SELECT repeat('0', 1024)::bit(1024) AS z) c
 WHERE coalesce(w.present, z) <> coalesce(l.ids, z) ORDER BY block LIMIT ${SWEEP_BLOCKS}`;
 

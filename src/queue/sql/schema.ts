@@ -2,7 +2,7 @@
 // that `init` can be run again; a change of the schema raises SCHEMA_VERSION and adds a step to upgrades.ts.
 
 /** The version that this program needs in tailrace.meta: that of the last step in upgrades.ts. */
-export const SCHEMA_VERSION = 4;
+export const SCHEMA_VERSION = 5;
 
 /** The version that CREATE_SCHEMA makes, before any step. */
 export const FIRST_VERSION = 1;

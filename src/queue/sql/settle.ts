@@ -2,6 +2,7 @@
 // was only stalled can settle nothing after it was replaced; the sequence number makes a replay after a lost COMMIT
 // answer harmless.
 
+import { ownBlocksSql } from '../slots.ts';
 import type { QueueTable } from '../table.ts';
 
 /** Advances the epoch $1 to settlement $2: no row = revoked, or settled already. */
@@ -50,5 +51,6 @@ ON CONFLICT (destination_id, event_id) DO UPDATE SET parked = excluded.parked, g
 export const UNFAIL_SQL =
   'DELETE FROM tailrace.pending p USING unnest($1::int2[], $2::int8[]) AS u(d, id) WHERE p.destination_id = u.d AND p.event_id = u.id';
 
-/** Each minute: rows with no id in them (a partial index for it would cost the HOT updates). */
-export const TIDY_SQL = `DELETE FROM tailrace.ledger WHERE ids = repeat('0', 1024)::bit(1024)`;
+/** Each minute: rows of ours with no id in them (a partial index for it would cost the HOT updates). */
+export const tidySql = ({ shard }: QueueTable): string =>
+  `DELETE FROM tailrace.ledger WHERE ids = repeat('0', 1024)::bit(1024)${ownBlocksSql(shard, 'block')}`;

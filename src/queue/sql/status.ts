@@ -4,7 +4,7 @@ import type { QueueTable } from '../table.ts';
 
 /**
  * One row a destination: number, key, waiting, retrying, parked, oldest event id, last error, seconds to the next
- * attempt, paused; and what the writer of the epoch $1 said last: state, seconds until it ends, events a second.
+ * attempt, paused; and what the writers of the epochs $1 said last: the worst state, seconds until it ends, events a second.
  * Destination 0 stands for events parked before they were read (too large).
  */
 export const DESTINATIONS_SQL = `
@@ -20,20 +20,26 @@ SELECT t.destination_id, t.key,
            (SELECT last_error FROM tailrace.pending p WHERE p.destination_id = t.destination_id AND parked
             ORDER BY event_id DESC LIMIT 1)),
   (SELECT extract(epoch FROM min(next_attempt_at) - now()) FROM tailrace.pending p WHERE p.destination_id = t.destination_id AND NOT parked),
-  t.paused, l.state, extract(epoch FROM l.until - now()), l.per_second
+  t.paused, l.state, extract(epoch FROM l.until - now()), s.per_second
 FROM (SELECT destination_id, key, paused FROM tailrace.destination UNION ALL SELECT 0, '(too large)', false) t
-LEFT JOIN tailrace.lane l ON l.destination_id = t.destination_id AND l.epoch = $1
+LEFT JOIN LATERAL (SELECT state, until FROM tailrace.lane l WHERE l.destination_id = t.destination_id AND l.epoch = ANY($1::int8[])
+  ORDER BY array_position(ARRAY['disabled', 'open', 'asked_to_wait', 'rate_limited'], state), until DESC LIMIT 1) l ON true
+LEFT JOIN LATERAL (SELECT sum(per_second) AS per_second FROM tailrace.lane l
+  WHERE l.destination_id = t.destination_id AND l.epoch = ANY($1::int8[])) s ON true
 ORDER BY t.destination_id`;
 
 export const LEFT_SQL = `SELECT coalesce(sum(bit_count(ids)), 0) FROM tailrace.ledger WHERE kind = 'l'`;
 
-/** The newest writer of the table $1: epoch, seconds since it began, stopped cleanly, holds its locks now, journal place. */
-export const WRITER_SQL = `
-SELECT epoch, extract(epoch FROM now() - started_at), clean,
-  EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND objid = 0 AND granted
+/**
+ * The newest writers of the table $1, one for each set of slots: epoch, slots, seconds since it began, stopped cleanly,
+ * holds its locks now, journal place. Also of a layout that is no more, where nobody has taken the slots over since.
+ */
+export const WRITERS_SQL = `
+SELECT DISTINCT ON (slots) epoch, slots, extract(epoch FROM now() - started_at), clean,
+  EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND objid = slots[1]::int8 AND granted
           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
           AND classid = (($1::int8 - 2147483648)::int4)::oid), journal_at
-FROM tailrace.writer WHERE NOT revoked ORDER BY epoch DESC LIMIT 1`;
+FROM tailrace.writer WHERE NOT revoked ORDER BY slots, epoch DESC`;
 
 /** Rows in the queue that are ours: exact up to $1, so that a status never scans ten million rows. */
 export const queuedSql = (table: QueueTable): string =>

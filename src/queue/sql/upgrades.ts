@@ -59,4 +59,13 @@ CREATE TABLE tailrace.checkpoint (
 ) WITH (fillfactor = 50);
 `,
   },
+  {
+    version: 5,
+    sql: `
+-- Each shard has a word of its own.
+ALTER TABLE tailrace.lane ADD COLUMN shard smallint NOT NULL DEFAULT 0;   -- the lowest slot of the process whose word it is
+ALTER TABLE tailrace.lane DROP CONSTRAINT lane_pkey;
+ALTER TABLE tailrace.lane ADD PRIMARY KEY (destination_id, shard);
+`,
+  },
 ];
