@@ -117,6 +117,7 @@ export class Router extends Transform {
     const wasHandedOff = event.handedOff;
     event.handedOff = true;
     if (lane.offer(laneEventOf(event, regime, destinationId, true))) {
+      event.event.keep();
       this.#shared.track(event);
       return true;
     }
@@ -156,6 +157,7 @@ export class Router extends Transform {
   #offer(lane: Lane, event: LaneEvent): boolean {
     event.offeredMs = performance.now();
     if (!lane.offer(event)) return false;
+    event.batchEvent.event.keep();
     this.#offered.push(event);
     return true;
   }

@@ -8,8 +8,7 @@ import type { Wanted } from './transitions.ts';
 
 /** The ways that an event goes; none where the configuration has no destinations. */
 export function waysOf({ event }: BatchEvent, regime: Regime, ways: readonly Way[]): readonly Way[] {
-  const { shape, values } = event;
-  const found = matchesOf(regime.routes, values[shape.eventTypeAt] ?? null, values[shape.mailclassAt] ?? null);
+  const found = matchesOf(regime.routes, event.eventType, event.mailclass);
   const [first] = found;
   const only = first === undefined ? undefined : ways[first];
   if (only && found.length === 1) return [only];
