@@ -37,7 +37,7 @@ export class QueuedEvent {
   /** Index of its first column's length in `row`. */
   at: number;
 
-  /** @param row holds the columns of the shape from `at` on; what a query returned behind them is nobody's. */
+  /** @param row holds the columns of the shape from `at` on. */
   constructor(shape: RowShape, row: Buffer, at: number) {
     this.shape = shape;
     this.row = row;
@@ -69,7 +69,19 @@ export class QueuedEvent {
     this.row = Buffer.from(this.row.subarray(this.at, this.at + this.bytes));
     this.at = 0;
   }
+
+  /** Its page is used for others from now on. */
+  forget(): void {
+    this.row = FORGOTTEN;
+  }
 }
+
+/** To read another event's bytes in the place of one's own must not go unnoticed. */
+const FORGOTTEN: Buffer = new Proxy(Buffer.alloc(0), {
+  get() {
+    throw new Error('a row was read after its page was given back');
+  },
+});
 
 /** Makes an event of values that did not come from PostgreSQL as bytes, in the order of the shape's columns. */
 export const createEvent = (shape: RowShape, values: readonly RawValue[]): QueuedEvent =>

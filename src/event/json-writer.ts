@@ -2,8 +2,8 @@
 // No string comes between: building strings and encoding them took four times as long.
 
 import type { ValueKind } from './event.ts';
-import { isJsonObject, oneLineJson } from './json-text.ts';
 import { jsonString } from './json-string.ts';
+import { isJsonObject, oneLineJson } from './json-text.ts';
 import type { ColumnPlaces } from './row-bytes.ts';
 
 const QUOTE = 0x22;
@@ -102,7 +102,7 @@ export class JsonWriter {
     for (let at = start; at < end; at += 1) {
       const byte = source[at] as number;
       if (byte >= SPACE && byte !== QUOTE && byte !== BACKSLASH) bytes[to++] = byte;
-      else to = escape(bytes, to, byte);
+      else to = writeEscape(bytes, to, byte);
     }
     bytes[to++] = QUOTE;
     this.length = to;
@@ -136,7 +136,7 @@ function isNumber(row: Uint8Array, start: number): boolean {
 }
 
 /** @returns the index behind it. */
-function escape(bytes: Uint8Array, to: number, byte: number): number {
+function writeEscape(bytes: Uint8Array, to: number, byte: number): number {
   const short = SHORT_ESCAPES[byte] as number;
   bytes[to] = BACKSLASH;
   if (short !== 0) {

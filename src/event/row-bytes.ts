@@ -11,7 +11,10 @@ const NULL_LENGTH = -1;
 /** The length that stands before a column's text; -1: null. */
 export function lengthAt(row: Uint8Array, at: number): number {
   return (
-    ((row[at] as number) << 24) | ((row[at + 1] as number) << 16) | ((row[at + 2] as number) << 8) | (row[at + 3] as number)
+    ((row[at] as number) << 24) |
+    ((row[at + 1] as number) << 16) |
+    ((row[at + 2] as number) << 8) |
+    (row[at + 3] as number)
   );
 }
 

@@ -61,7 +61,7 @@ export async function fetchRows(session: Session, table: QueueTable, ids: readon
   return toEvents(await session.page(rowsSql(table), [numbers(ids)], ids.length + 1), table);
 }
 
-/** Rows of `pageSql` or `rowsSql`: the columns of the shape, then octets. */
+/** Rows of `pageSql` or `rowsSql`. */
 export function toEvents({ bytes, starts }: RowPage, { shape }: QueueTable): QueuedEvent[] {
   return starts.map((at) => new QueuedEvent(shape, bytes, at));
 }

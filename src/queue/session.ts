@@ -69,17 +69,18 @@ export class Session {
    * @throws {TailraceError} `DATABASE_UNAVAILABLE` (exit 69), with what the server or the network said.
    */
   static async open(options: SessionOptions): Promise<Session> {
+    const tap = new RowTap();
     let client: pg.Client;
-    let tap: RowTap;
     try {
       client = new pg.Client({
         ...(options.database === undefined ? {} : { connectionString: options.database }),
         application_name: options.applicationName,
         connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
         keepAlive: true,
+        stream: tap.socket,
       });
       client.on('error', () => undefined);
-      tap = new RowTap(client);
+      tap.attach(client);
       await client.connect();
     } catch (error) {
       throw databaseUnavailable(error);
