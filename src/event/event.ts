@@ -36,6 +36,7 @@ export class QueuedEvent {
   row: Buffer;
   /** Index of its first column's length in `row`. */
   at: number;
+  #kept = false;
 
   /** @param row holds the columns of the shape from `at` on. */
   constructor(shape: RowShape, row: Buffer, at: number) {
@@ -65,15 +66,33 @@ export class QueuedEvent {
    * would hold megabytes otherwise.
    */
   keep(): void {
-    if (this.at === 0 && this.row.length === this.bytes) return;
-    this.row = Buffer.from(this.row.subarray(this.at, this.at + this.bytes));
-    this.at = 0;
+    if (this.#kept) return;
+    const kept = keepBytes(this.row, this.at, this.bytes);
+    this.row = kept.block;
+    this.at = kept.at;
+    this.#kept = true;
   }
 
   /** Its page is used for others from now on. */
   forget(): void {
     this.row = FORGOTTEN;
   }
+}
+
+/** Kept rows stand one behind the other in blocks: to make a buffer for each takes longer than to copy it. */
+const BLOCK_BYTES = 32 * 1024;
+let block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+let used = 0;
+
+function keepBytes(row: Buffer, at: number, bytes: number): { readonly block: Buffer; readonly at: number } {
+  if (bytes > BLOCK_BYTES / 8) return { block: Buffer.from(row.subarray(at, at + bytes)), at: 0 };
+  if (used + bytes > BLOCK_BYTES) {
+    block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+    used = 0;
+  }
+  const place = used;
+  used += row.copy(block, place, at, at + bytes);
+  return { block, at: place };
 }
 
 /** To read another event's bytes in the place of one's own must not go unnoticed. */
