@@ -45,7 +45,7 @@ export class Router extends Transform {
   readonly #shared = new Shared();
   /** Of a page that waits for room. */
   #patience: Patience | null = null;
-  #handOff: NodeJS.Timeout | null = null;
+  #handOff: NodeJS.Timeout | undefined;
   #offered: LaneEvent[] = [];
   readonly #answers = new Collector((items, regime) => this.#push(items, regime));
   #flushed = false;
@@ -80,7 +80,7 @@ export class Router extends Transform {
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
-    this.#rest();
+    clearInterval(this.#handOff);
     this.#answers.stop();
     this.#patience?.end();
     this.lanes.stop(AbortSignal.abort()).then(
@@ -268,13 +268,8 @@ export class Router extends Transform {
       this.#shared.track(event.batchEvent);
     }
     this.#offered = this.#offered.slice(at);
-    if (this.#offered.length === 0) this.#rest();
+    if (this.#offered.length === 0) this.#handOff = void clearInterval(this.#handOff);
     for (const [regime, settled] of items) this.#push(settled, regime);
-  }
-
-  #rest(): void {
-    clearInterval(this.#handOff ?? undefined);
-    this.#handOff = null;
   }
 
   #push(items: readonly Settled[], regime: Regime): void {
