@@ -91,6 +91,8 @@ export interface SqlDriver {
   insertStatement(insertion: Insertion, rows: readonly BoundRow[]): BoundStatement;
   /** @param column where it goes, when that is known. */
   bind(raw: RawValue, kind: ValueKind, column?: RemoteColumn): BoundValue;
+  /** A bound value for a person to read. */
+  textOf(value: BoundValue): string | null;
   judge(error: unknown): SqlFault;
 }
 

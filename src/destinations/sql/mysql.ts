@@ -51,6 +51,7 @@ export function createMysqlDriver(target: SqlTarget, options: { readonly strict:
     statement: (pieces) => pieces.join('?'),
     insertStatement,
     bind,
+    textOf: (value) => (value === null ? null : String(value)),
     judge,
   };
 }

@@ -52,6 +52,8 @@ export function createPostgresqlDriver(target: SqlTarget): SqlDriver {
         ? String(Number(raw === 't'))
         : raw,
     insertStatement,
+    // Texts, from `bind`.
+    textOf: (value) => value as string | null,
     judge,
   };
 }

@@ -54,6 +54,10 @@ export function createSqlServerDriver(target: SqlTarget): SqlDriver {
       value: raw === null ? null : kind === 'boolean' ? raw === 't' : kind === 'integer' ? BigInt(raw) : raw,
     }),
     insertStatement,
+    textOf: (bound) => {
+      const { value } = bound as TypedValue; // ours, from `bind`
+      return value === null ? null : String(value);
+    },
     judge,
   };
 }
