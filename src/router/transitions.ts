@@ -24,7 +24,7 @@ export interface Wanted {
  *
  * @returns the destinations that it has to be offered to now.
  */
-export function decide(event: BatchEvent, wanted: Wanted, generation: number): readonly number[] {
+export function decide(event: Pick<BatchEvent, 'standing'>, wanted: Wanted, generation: number): readonly number[] {
   const { standing } = event;
   const failed = standing.failed.filter(({ parked }) => parked);
   const open = new Set(wanted.destinations);
