@@ -48,6 +48,8 @@ export interface Plan {
   readonly oldest: number | null;
   /** Lines that would be written; null without a log file. */
   readonly lines: number | null;
+  /** Events that were left, or waited or failed elsewhere, and would be sent somewhere now. */
+  readonly released: number;
   readonly destinations: readonly PlannedDestination[];
   readonly dropped: {
     readonly events: number;
@@ -90,7 +92,7 @@ export function createPlanner(config: Config, { destinations, paused, generation
   const all = createTally();
   const dropped = createTally();
   const left = createTally();
-  let [lines, releasedDrops, wereLeft, fileOnly, finished, parked] = [0, 0, 0, 0, 0, 0];
+  let [lines, released, releasedDrops, wereLeft, fileOnly, finished, parked] = [0, 0, 0, 0, 0, 0, 0];
 
   const add = (event: SurveyedEvent): void => {
     const { eventType, mailclass, standing: before } = event;
@@ -113,6 +115,7 @@ export function createPlanner(config: Config, { destinations, paused, generation
     const sent = decide(decided, wanted, generation + 1);
     const after = decided.standing;
     for (const number of sent) lanes.get(number)?.add(event, number);
+    if (sent.some((number) => fateOf(before, number) === 'released')) released += 1;
     for (const number of new Set(wanted.destinations)) {
       if (before.done.includes(number)) lanes.get(number)?.addDone();
       else if (!sent.includes(number)) lanes.get(number)?.addParked();
@@ -140,6 +143,7 @@ export function createPlanner(config: Config, { destinations, paused, generation
         events: scaled(all.count),
         oldest: all.oldest,
         lines: config.logFile === null ? null : scaled(lines),
+        released: scaled(released),
         destinations: [...lanes.values()].map((lane) => lane.result(scaled)),
         dropped: {
           events: scaled(dropped.count),
@@ -173,17 +177,21 @@ function numbersOf(routes: Config['routes'], known: ReadonlyMap<string, number>)
 const isDecided = ({ left, waiting, failed, done }: Standing): boolean =>
   left.length + waiting.length + failed.length + done.length > 0;
 
+/** What an event that is sent to a destination was before. */
+function fateOf(standing: Standing, destination: number): 'new' | 'waiting' | 'failed' | 'released' {
+  if (standing.failed.some(({ destinationId }) => destinationId === destination)) return 'failed';
+  if (standing.waiting.some(({ destinationId }) => destinationId === destination)) return 'waiting';
+  return isDecided(standing) ? 'released' : 'new';
+}
+
 function createLaneTally(route: RouteConfig, paused: boolean) {
   const events = createTally();
-  let [fresh, waiting, failed, released, parked, done] = [0, 0, 0, 0, 0, 0];
+  const fates = { new: 0, waiting: 0, failed: 0, released: 0 };
+  let [parked, done] = [0, 0];
   return {
     add(event: SurveyedEvent, number: number): void {
-      const { standing } = event;
       events.add(event);
-      if (standing.failed.some(({ destinationId }) => destinationId === number)) failed += 1;
-      else if (standing.waiting.some(({ destinationId }) => destinationId === number)) waiting += 1;
-      else if (isDecided(standing)) released += 1;
-      else fresh += 1;
+      fates[fateOf(event.standing, number)] += 1;
     },
     addDone(): void {
       done += 1;
@@ -197,10 +205,10 @@ function createLaneTally(route: RouteConfig, paused: boolean) {
       enabled: route.enabled,
       paused,
       events: scaled(events.count),
-      new: scaled(fresh),
-      waiting: scaled(waiting),
-      failed: scaled(failed),
-      released: scaled(released),
+      new: scaled(fates.new),
+      waiting: scaled(fates.waiting),
+      failed: scaled(fates.failed),
+      released: scaled(fates.released),
       parked: scaled(parked),
       has_it: scaled(done),
       oldest: events.oldest,

@@ -40,6 +40,7 @@ export interface PlanReport {
   readonly events: number;
   readonly oldest_seconds: number | null;
   readonly lines: number | null;
+  readonly released: number;
   readonly destinations: readonly ReportedDestination[];
   readonly dropped: ReportedPile & { readonly released: number };
   readonly left: ReportedPile & { readonly were_left: number };
@@ -85,6 +86,7 @@ export function reportOf({
     events: plan.events,
     oldest_seconds: ageOf(plan.oldest),
     lines: plan.lines,
+    released: plan.released,
     destinations: plan.destinations.map(({ oldest, ...each }) => {
       const reckoned = reckon(rate, measured.get(each.destination) ?? null, each.max_per_second);
       return {

@@ -14,6 +14,11 @@ export function renderPlan(report: PlanReport): string {
   return [
     `config   ${report.config}, ${report.in_force ? 'in force' : 'not in force: all that was left, waits or failed would be decided anew'}`,
     `queue    ${about}${count(events, 'event')}, oldest ${duration(oldest_seconds)}${lines === null ? '' : `; ${count(lines, 'line')} to be written to the log file`}`,
+    ...(report.released > 0
+      ? [
+          `RELEASED ${count(report.released, 'event')} that were left, or waited or failed elsewhere, and would now be sent`,
+        ]
+      : []),
     ...caveats(report),
     ...(destinations.length > 0 ? ['', ...table(destinations)] : []),
     '',
