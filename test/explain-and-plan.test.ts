@@ -17,7 +17,7 @@ const OPERATIONS = await readFile(join(ROOT, 'docs/operations.md'), 'utf8');
 const TIMEOUT = { timeout: 120_000 };
 
 /** Each console block: the command and what it prints. */
-const EXAMPLES = [...PAGE.matchAll(/^```console\n\$ (.*)\n([^]*?)```/gm)].map(([, line = '', shown = '']) => ({
+const EXAMPLES = [...PAGE.matchAll(/^```console\n\$ (.*)\n([\s\S]*?)```/gm)].map(([, line = '', shown = '']) => ({
   line,
   shown,
 }));
@@ -39,7 +39,7 @@ const timeless = (text: string): string =>
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'tailrace-test-'));
   database = await createTestDatabase();
-  await writeFile(join(folder, 'new.json'), /```json\n([^]*?)```/.exec(PAGE)?.[1] ?? '');
+  await writeFile(join(folder, 'new.json'), /```json\n([\s\S]*?)```/.exec(PAGE)?.[1] ?? '');
   await writeFile(join(folder, 'tailrace'), `#!/bin/sh\nexec '${process.execPath}' '${TAILRACE}' "$@"\n`, {
     mode: 0o755,
   });
@@ -59,7 +59,7 @@ test('the configuration of the page is good', TIMEOUT, async () => {
 test.each(EXAMPLES)('prints what the page shows: $line', TIMEOUT, async ({ line, shown }) => {
   if (/\bjq\b/.test(line) && !requireTool('jq')) return;
   const path = `${folder}${delimiter}${process.env.PATH}`;
-  const env = { PATH: path, TAILRACE_DATABASE_URL: database.url };
+  const env = { ...process.env, PATH: path, TAILRACE_DATABASE_URL: database.url };
   const { stdout, stderr } = await promisify(execFile)('bash', ['-o', 'pipefail', '-c', line], { cwd: folder, env });
   expect(stderr).toBe('');
   expect(timeless(stdout)).toBe(timeless(shown));
@@ -96,7 +96,7 @@ test('the rights of status are enough, and those that the page names besides', T
   const url = own.url.replace('postgres@', `${role}@`);
   try {
     expect((await tailrace(['init'], own.url)).code).toBe(0);
-    const block = [...OPERATIONS.matchAll(/```sql\n([^]*?)```/g)]
+    const block = [...OPERATIONS.matchAll(/```sql\n([\s\S]*?)```/g)]
       .map(([, text = '']) => text)
       .find((text) => text.includes('CREATE ROLE tailrace_status'));
     await own.query((block ?? '').replaceAll('tailrace_status', role));
