@@ -6,6 +6,7 @@ import { createLineReader, type LineReader, OWN_COLUMNS } from '../event/from-li
 import type { ExplainedEvent } from '../explanation.ts';
 import { messageOf, TailraceError } from '../lib/errors.ts';
 import { filesOf, findEvents } from '../log-file/find-event.ts';
+import { readOnly } from '../queue/read-only.ts';
 import { fetchRows } from '../queue/rows.ts';
 import type { Session } from '../queue/session.ts';
 import type { QueueTable } from '../queue/table.ts';
@@ -39,23 +40,26 @@ const MAX_SPREAD = 1024 * 1024;
  *
  * @returns null when the queue does not have it. @throws {TailraceError} `EVENT_NOT_OURS`.
  */
-export async function findInQueue(session: Session, table: QueueTable, id: string): Promise<Found | null> {
-  const traced = (await (await Tracer.create(session)).trace([id])).get(id);
-  if (traced?.row == null || traced.row.processed) return null;
-  if (!traced.row.ours) {
-    throw new TailraceError(
-      'EVENT_NOT_OURS',
-      `the event ${id} has another destination_id than 1: it is not tailrace's, and stays untouched`,
-    );
-  }
-  if (traced.tooLarge) {
-    const problem = 'it is parked as too large: neither logged nor delivered until max_event_bytes is raised';
-    return { source: { from: 'queue' }, problem };
-  }
-  const [event] = await fetchRows(session, table, [id]);
-  return event
-    ? { source: { from: 'queue' }, explained: { event, hasId: true, standings: traced.destinations } }
-    : null;
+export function findInQueue(session: Session, table: QueueTable, id: string): Promise<Found | null> {
+  return readOnly(session, async () => {
+    const traced = (await (await Tracer.create(session)).trace([id])).get(id);
+    if (traced?.row == null || traced.row.processed) return null;
+    if (!traced.row.ours) {
+      throw new TailraceError(
+        'EVENT_NOT_OURS',
+        `the event ${id} has another destination_id than 1: it is not tailrace's, and stays untouched`,
+      );
+    }
+    const source = { from: 'queue' } as const;
+    if (traced.tooLarge) {
+      return {
+        source,
+        problem: 'it is parked as too large: neither logged nor delivered until max_event_bytes is raised',
+      };
+    }
+    const [event] = await fetchRows(session, table, [id]);
+    return event ? { source, explained: { event, hasId: true, standings: traced.destinations } } : null;
+  });
 }
 
 /** Looks for the line of an event in a log file and in what it was renamed to; the last one that is found. */

@@ -6,6 +6,7 @@ import { createLineReader } from '../event/from-line.ts';
 import { createExplainer } from '../explanation.ts';
 import { codeOf, EXIT, messageOf, TailraceError } from '../lib/errors.ts';
 import { type InForce, readInForce } from '../queue/in-force.ts';
+import { readOnly } from '../queue/read-only.ts';
 import { checkSchema, QUEUE_TABLE } from '../queue/schema.ts';
 import type { Session } from '../queue/session.ts';
 import { type QueueTable, readQueueTable } from '../queue/table.ts';
@@ -105,12 +106,13 @@ async function withKnownDatabase<T>(
   let isWorking = false;
   try {
     return await withSession(args, env, async (session) => {
-      await session.query('SET default_transaction_read_only = on');
-      const table = await readQueueTable(session, QUEUE_TABLE, false);
-      await checkSchema(session, table.oid);
-      const inForce = await readInForce(session);
+      const known = await readOnly(session, async () => {
+        const table = await readQueueTable(session, QUEUE_TABLE, false);
+        await checkSchema(session, table.oid);
+        return { session, table, inForce: await readInForce(session) };
+      });
       isWorking = true;
-      return work({ session, table, inForce });
+      return work(known);
     });
   } catch (error) {
     if (isWorking || codeOf(error) !== 'DATABASE_UNAVAILABLE') throw error;

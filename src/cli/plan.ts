@@ -7,6 +7,7 @@ import { EXIT, TailraceError } from '../lib/errors.ts';
 import { onSignals } from '../lib/shutdown.ts';
 import { createPlanner, type Plan } from '../plan.ts';
 import { type InForce, readInForce } from '../queue/in-force.ts';
+import { readOnly } from '../queue/read-only.ts';
 import { QUEUE_TABLE } from '../queue/schema.ts';
 import type { Session } from '../queue/session.ts';
 import { readStatus, type Status } from '../queue/status.ts';
@@ -51,18 +52,14 @@ export const plan: Command = {
     const stopListening = onSignals({ onStop: () => stop.abort(), onHangup: () => stop.abort() });
     try {
       const report = await withSession(args, context.env, async (session) => {
-        await session.query('SET default_transaction_read_only = on');
-        const status = await readStatus(session);
-        const inForce = await readInForce(session);
-        const table = await readQueueTable(session, QUEUE_TABLE, config.onDelivered === 'mark_processed');
-        const nowSeconds = Number((await session.query('SELECT extract(epoch FROM now())'))[0]?.[0]);
-        const counted = await count(
-          session,
-          { table, config, inForce, status, sample: options.sample },
-          stop.signal,
-          context,
-        );
-        return reportOf({ ...counted, file, config, inForce, status, rate: options.rate, nowSeconds });
+        const known = await readOnly(session, async () => ({
+          status: await readStatus(session),
+          inForce: await readInForce(session),
+          table: await readQueueTable(session, QUEUE_TABLE, config.onDelivered === 'mark_processed'),
+          nowSeconds: Number((await session.query('SELECT extract(epoch FROM now())'))[0]?.[0]),
+        }));
+        const counted = await count(session, { ...known, config, sample: options.sample }, stop.signal, context);
+        return reportOf({ ...counted, ...known, file, config, rate: options.rate });
       });
       print(report, args, context);
       return report.complete ? EXIT.ok : EXIT.problem;

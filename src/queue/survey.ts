@@ -3,9 +3,10 @@
 
 import type { RawValue } from '../event/event.ts';
 import { FRESH, type Standing } from '../flow/standing.ts';
+import { readOnly } from './read-only.ts';
 import type { RawRow, Session } from './session.ts';
 import { boundsSql, MIN_ID } from './sql/read.ts';
-import { BEGIN_SURVEY_SQL, BLOCKS_SQL, SURVEY_PAGE, sampleSql, surveySql } from './sql/survey.ts';
+import { BLOCKS_SQL, SURVEY_PAGE, sampleSql, surveySql } from './sql/survey.ts';
 import { readStandings } from './standings.ts';
 import { lesser } from './sweep.ts';
 import type { QueueTable } from './table.ts';
@@ -103,13 +104,12 @@ async function readBounds(session: Session, table: QueueTable, after: string) {
 }
 
 /** Rows and what is known of them, of one moment. */
-async function readPage(
+function readPage(
   session: Session,
   sql: string,
   values: readonly unknown[],
 ): Promise<readonly (SurveyedEvent & { readonly id: string })[]> {
-  await session.query(BEGIN_SURVEY_SQL);
-  try {
+  return readOnly(session, async () => {
     const rows = await session.query(sql, values);
     const standings = new Map<string, Standing>();
     for (let at = 0; at < rows.length; at += SURVEY_PAGE) {
@@ -117,9 +117,7 @@ async function readPage(
       for (const [id, standing] of await readStandings(session, ids)) standings.set(id, standing);
     }
     return rows.map((row) => toSurveyed(row, standings));
-  } finally {
-    if (!session.lost.aborted) await session.query('COMMIT');
-  }
+  });
 }
 
 function toSurveyed([id, eventType, mailclass, eventTime]: RawRow, standings: ReadonlyMap<string, Standing>) {

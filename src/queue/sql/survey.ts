@@ -28,6 +28,3 @@ WHERE true${table.ours}`;
 
 /** How many blocks the table $1 has; 0 where they are those of its partitions. */
 export const BLOCKS_SQL = `SELECT pg_relation_size($1::oid) / current_setting('block_size')::int8`;
-
-/** One snapshot for a page and what is known of its events; nothing can be written in it. */
-export const BEGIN_SURVEY_SQL = 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY';
