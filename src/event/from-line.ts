@@ -32,6 +32,8 @@ export type LineReader = (line: string) => LineEvent | LineProblem;
 
 /** Keys of a line that are no column of the event's row. */
 const NO_COLUMNS = new Set(['time_written_to_logfile', 'event_id', 'id', 'destination_id', 'processed']);
+/** What only the lines of the delivery log have, all together. */
+const ATTEMPT = ['time', 'event_id', 'destination', 'attempt', 'outcome'];
 const INTEGER = /^-?\d+$/;
 const SPECIAL_DOUBLES = new Set(['NaN', 'Infinity', '-Infinity']);
 /** Most shapes that are kept: each line that differs from the table in its own way has one. */
@@ -122,6 +124,7 @@ function parse(line: string): { readonly object: JsonObject } | LineProblem {
 /** What is wrong with the keys that make an object an event. */
 function headProblem(object: JsonObject, texts: ReadonlyMap<string, string>): string | null {
   const type = object.event_type;
+  if (ATTEMPT.every((key) => texts.has(key))) return 'it is a line of the delivery log, which holds no whole events';
   if (!texts.has('event_type')) return 'it has no event_type, so it is no event';
   if (type !== null && typeof type !== 'string') return `its event_type is ${texts.get('event_type')}, not a string`;
   for (const key of ['event_id', 'id']) {

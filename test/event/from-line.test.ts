@@ -131,6 +131,10 @@ test.each([
   ['[{"event_type":"x"}]', 'it is an array, not an object'],
   ['"scomp"', 'it is "scomp", not an object'],
   ['{"email":"a"}', 'it has no event_type, so it is no event'],
+  [
+    '{"time":1.5,"event_id":1,"event_unique_id":null,"event_type":"x","destination":"d","attempt":1,"outcome":"failed"}',
+    'it is a line of the delivery log, which holds no whole events',
+  ],
   ['{"event_type":7}', 'its event_type is 7, not a string'],
   ['{"event_type":"x","event_id":"7"}', 'its event_id is "7", not a whole number of 64 bits'],
   ['{"event_type":"x","id":9223372036854775808}', 'its id is 9223372036854775808, not a whole number of 64 bits'],
