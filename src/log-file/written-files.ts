@@ -15,6 +15,8 @@ import { LINE_START, STAMP_BYTES, stampAt } from './stamp.ts';
 const CHUNK_BYTES = 256 * 1024;
 /** Where nothing of the first so many bytes is a line of ours, the file has no time. */
 const SEARCHED_BYTES = 64 * 1024 * 1024;
+/** A file that nobody has written to for so long is not in the middle of a line. */
+const STILL_WRITTEN_MS = 10_000;
 const MAGIC_BYTES = 6;
 const GZIP = '1f8b';
 /** What else logrotate is told to compress with, by the first bytes. */
@@ -82,6 +84,24 @@ export async function openWritten(file: string | Omit<WrittenFile, 'firstUs'>): 
   const stream = Readable.from(explained(path, content), { objectMode: false, highWaterMark: CHUNK_BYTES });
   // Also when nobody has read from it.
   return stream.once('close', () => content.destroy());
+}
+
+/**
+ * What has been written to a file since it was read to `position`; null when it is packed, gone, or nobody has written to it
+ * lately.
+ */
+export async function readBehind(file: Omit<WrittenFile, 'firstUs'>, position: number): Promise<Buffer | null> {
+  const handle = await openAgain(file).catch(() => null);
+  if (handle === null) return null;
+  try {
+    const { mtimeMs } = await handle.stat();
+    const head = (await handle.read(Buffer.alloc(2), 0, 2, 0)).buffer.toString('hex');
+    if (Date.now() - mtimeMs > STILL_WRITTEN_MS || head === GZIP) return null;
+    const { bytesRead, buffer } = await handle.read(Buffer.alloc(CHUNK_BYTES), 0, CHUNK_BYTES, position);
+    return buffer.subarray(0, bytesRead);
+  } finally {
+    await handle.close();
+  }
 }
 
 /** The same bytes, with errors that name the file. */
