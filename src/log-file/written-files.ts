@@ -65,6 +65,62 @@ export async function inOrder(paths: readonly string[]): Promise<readonly Writte
  * @throws {TailraceError} `INPUT_NOT_READABLE`.
  */
 export async function openWritten(file: string | Omit<WrittenFile, 'firstUs'>): Promise<Readable> {
+  const { path, handle, isPacked } = await openPlainOrPacked(file);
+  const content = isPacked
+    ? gunzipped(handle)
+    : createReadStream('', { fd: handle, start: 0, highWaterMark: CHUNK_BYTES });
+  const stream = Readable.from(explained(path, content), { objectMode: false, highWaterMark: CHUNK_BYTES });
+  // Also when nobody has read from it.
+  return stream.once('close', () => content.destroy());
+}
+
+/**
+ * The same for whoever has done with each chunk before asking for the next: the memory of a chunk is used again, which
+ * takes a third of the time off a pass over gigabytes.
+ *
+ * @throws {TailraceError} as `openWritten`, and its stream.
+ */
+export async function* scanWritten(file: Omit<WrittenFile, 'firstUs'>): AsyncGenerator<Buffer> {
+  const { path, handle, isPacked } = await openPlainOrPacked(file);
+  if (isPacked) {
+    yield* explained(path, gunzipped(handle));
+    return;
+  }
+  try {
+    yield* explained(path, readAhead(handle));
+  } finally {
+    await handle.close();
+  }
+}
+
+/** The next chunk is read while this one is looked at. */
+async function* readAhead(handle: FileHandle): AsyncGenerator<Buffer> {
+  let [spare, other] = [Buffer.allocUnsafeSlow(CHUNK_BYTES), Buffer.allocUnsafeSlow(CHUNK_BYTES)];
+  let position = 0;
+  let reading = handle.read(other, 0, CHUNK_BYTES, 0);
+  try {
+    for (;;) {
+      const { buffer, bytesRead } = await reading;
+      if (bytesRead === 0) return;
+      position += bytesRead;
+      reading = handle.read(spare, 0, CHUNK_BYTES, position);
+      reading.catch(() => {}); // it may fail while the consumer is busy
+      yield buffer.subarray(0, bytesRead);
+      [spare, other] = [other, spare];
+    }
+  } finally {
+    await reading.catch(() => {});
+  }
+}
+
+const gunzipped = (handle: FileHandle): Readable =>
+  pipeline(
+    createReadStream('', { fd: handle, start: 0, highWaterMark: CHUNK_BYTES }),
+    createGunzip({ chunkSize: CHUNK_BYTES }),
+    () => {}, // its iterator tells
+  );
+
+async function openPlainOrPacked(file: string | Omit<WrittenFile, 'firstUs'>) {
   const path = typeof file === 'string' ? file : file.path;
   const handle = typeof file === 'string' ? await openForReading(file) : await openAgain(file);
   const magic = await handle.read(Buffer.alloc(MAGIC_BYTES), 0, MAGIC_BYTES, 0).catch(async (cause: unknown) => {
@@ -73,17 +129,9 @@ export async function openWritten(file: string | Omit<WrittenFile, 'firstUs'>): 
   });
   const head = magic.buffer.toString('hex', 0, magic.bytesRead);
   const packer = OTHER_PACKERS.find(([bytes]) => head.startsWith(bytes))?.[1];
-  if (packer !== undefined) {
-    await handle.close();
-    throw notReadable(path, `it is compressed with ${packer}; unpack it first (only gzip is read as it is)`);
-  }
-  const bytes = createReadStream('', { fd: handle, start: 0, highWaterMark: CHUNK_BYTES });
-  const content = head.startsWith(GZIP)
-    ? pipeline(bytes, createGunzip({ chunkSize: CHUNK_BYTES }), () => {}) // its iterator tells
-    : bytes;
-  const stream = Readable.from(explained(path, content), { objectMode: false, highWaterMark: CHUNK_BYTES });
-  // Also when nobody has read from it.
-  return stream.once('close', () => content.destroy());
+  if (packer === undefined) return { path, handle, isPacked: head.startsWith(GZIP) };
+  await handle.close();
+  throw notReadable(path, `it is compressed with ${packer}; unpack it first (only gzip is read as it is)`);
 }
 
 /**
@@ -99,15 +147,17 @@ export async function readBehind(file: Omit<WrittenFile, 'firstUs'>, position: n
     if (Date.now() - mtimeMs > STILL_WRITTEN_MS || head === GZIP) return null;
     const { bytesRead, buffer } = await handle.read(Buffer.alloc(CHUNK_BYTES), 0, CHUNK_BYTES, position);
     return buffer.subarray(0, bytesRead);
+  } catch {
+    return null;
   } finally {
     await handle.close();
   }
 }
 
 /** The same bytes, with errors that name the file. */
-async function* explained(path: string, content: Readable): AsyncGenerator<Buffer> {
+async function* explained(path: string, content: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   try {
-    yield* content as AsyncIterable<Buffer>;
+    yield* content;
   } catch (error) {
     if (!codeOf(error)?.startsWith('Z_')) throw notReadable(path, messageOf(error), error);
     const why = `${path} is cut or damaged: gzip says "${messageOf(error)}"`;
@@ -116,12 +166,11 @@ async function* explained(path: string, content: Readable): AsyncGenerator<Buffe
 }
 
 async function firstStamp(file: Omit<WrittenFile, 'firstUs'>): Promise<number | null> {
-  const stream = await openWritten(file);
   // A line may begin where two chunks meet; the first one needs no line feed before it.
   let kept = Buffer.from('\n');
   let searched = 0;
   try {
-    for await (const chunk of stream as AsyncIterable<Buffer>) {
+    for await (const chunk of scanWritten(file)) {
       const bytes = Buffer.concat([kept, chunk]);
       for (let at = bytes.indexOf(LINE_START); at >= 0; at = bytes.indexOf(LINE_START, at + 1)) {
         const timeUs = stampAt(bytes, at + LINE_START.length);
@@ -134,8 +183,6 @@ async function firstStamp(file: Omit<WrittenFile, 'firstUs'>): Promise<number | 
   } catch (error) {
     // Whoever reads it is told.
     if (codeOf(error) !== 'INPUT_DAMAGED') throw error;
-  } finally {
-    stream.destroy();
   }
   return null;
 }

@@ -6,7 +6,7 @@ import { type IdBitmap, idOf } from '../../lib/id-bitmap.ts';
 import type { WrittenFile } from '../written-files.ts';
 import { inspectLine } from './inspect-line.ts';
 import { readLines } from './read-lines.ts';
-import { LineScanner } from './scan-line.ts';
+import { LineScanner, viewOf } from './scan-line.ts';
 
 const NEWLINE = 0x0a;
 
@@ -46,9 +46,10 @@ export async function locate(
     };
     await readLines(file, {
       lines(block) {
+        const view = viewOf(block);
         for (let at = 0; at < block.length && number < lines; ) {
           number += 1;
-          const next = scanner.scan(block, at);
+          const next = scanner.scan(block, view, at);
           const end = next < 0 ? block.indexOf(NEWLINE, at) : next - 1;
           if (next < 0) visit(block.subarray(at, end));
           else look(block.subarray(at, end), scanner.block, scanner.bit);

@@ -2,7 +2,7 @@
 // kept. The last line of a file that is written right now may be halfway there; then the rest of it is waited for.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { openWritten, readBehind, type WrittenFile } from '../written-files.ts';
+import { readBehind, scanWritten, type WrittenFile } from '../written-files.ts';
 
 const NEWLINE = 0x0a;
 /** No line of ours is longer: the same bound as of the search for a file's last stamp (tail.ts). */
@@ -23,7 +23,7 @@ export interface LineVisitor {
 /**
  * Reads a log file to its end.
  *
- * @throws {TailraceError} those of `openWritten`, when what can be read has been told; but not the rest then.
+ * @throws {TailraceError} those of `scanWritten`, when what can be read has been told; but not the rest then.
  */
 export async function readLines(
   file: WrittenFile,
@@ -32,7 +32,7 @@ export async function readLines(
 ): Promise<void> {
   const cutter = new BlockCutter(visitor, mostLineBytes);
   let position = 0;
-  for await (const chunk of (await openWritten(file)) as AsyncIterable<Buffer>) {
+  for await (const chunk of scanWritten(file)) {
     position += chunk.length;
     cutter.take(chunk);
   }
@@ -84,7 +84,7 @@ class BlockCutter {
   #keep(part: Buffer): void {
     this.#begunBytes += part.length;
     if (this.#begunBytes > this.#mostLineBytes) this.#begun = [];
-    else this.#begun.push(part);
+    else this.#begun.push(Buffer.from(part)); // the memory of a chunk is used again
   }
 
   #finish(tell: (bytes: Buffer) => void): void {

@@ -13,11 +13,27 @@ const DOT = 0x2e;
 const ZERO = 0x30;
 const CLOSE_BRACE = 0x7d;
 
-const bytesOf = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text));
-const HEAD = bytesOf('{"time_written_to_logfile":');
-const EVENT_ID = bytesOf(',"event_id":');
-const EVENT_TIME = bytesOf(',"event_time":');
-const EVENT_TYPE = bytesOf(',"event_type":');
+const WORD_BYTES = 4;
+
+/** Bytes that a line must have at a place, to be compared four at a time: keys are half of what a line consists of. */
+interface Expected {
+  /** At least four. */
+  readonly length: number;
+  /** Little-endian, from the start on; the last one ends where the bytes do, so it may overlap with the one before. */
+  readonly words: Int32Array;
+}
+
+function expect(text: string): Expected {
+  const bytes = Buffer.from(text);
+  const words = Int32Array.from({ length: Math.ceil(bytes.length / WORD_BYTES) }, (_, at) =>
+    bytes.readInt32LE(Math.min(at * WORD_BYTES, bytes.length - WORD_BYTES)),
+  );
+  return { length: bytes.length, words };
+}
+
+const HEAD = expect('{"time_written_to_logfile":');
+const EVENT_ID = expect(',"event_id":');
+const EVENT_TIME = expect(',"event_time":');
 
 /** Numbers of so many digits are exact. */
 const MOST_ID_DIGITS = 15;
@@ -30,12 +46,13 @@ const MOST_EXTRAS = 31;
 
 /** The keys of the lines of one type. */
 interface Template {
-  /** The type as it is written, quotes included. */
-  readonly type: Uint8Array;
+  /** `,"event_type":` and the type. */
+  readonly head: Expected;
   /** `,"key":` of each field, in order. */
-  readonly fields: readonly Uint8Array[];
+  readonly fields: readonly Expected[];
   /** `,"key":` of each other column that was seen. */
-  readonly extras: Uint8Array[];
+  readonly extras: Expected[];
+  readonly extraKeys: string[];
 }
 
 export class LineScanner {
@@ -60,17 +77,18 @@ export class LineScanner {
    * @param type JSON text.
    */
   learn(type: string, fields: readonly string[], extras: readonly string[]): void {
-    const keyOf = (key: string): Uint8Array => bytesOf(`,${jsonString(key)}:`);
+    const keyOf = (key: string): Expected => expect(`,${jsonString(key)}:`);
     let template = this.#templates.get(type);
     if (template === undefined) {
       if (this.#templates.size >= MOST_TEMPLATES) return;
-      template = { type: bytesOf(type), fields: fields.map(keyOf), extras: [] };
+      template = { head: expect(`,"event_type":${type}`), fields: fields.map(keyOf), extras: [], extraKeys: [] };
       this.#templates.set(type, template);
       this.#inOrder = [...this.#templates.values()];
     }
-    for (const key of extras.map(keyOf)) {
-      const isKnown = template.extras.some((each) => Buffer.compare(each, key) === 0);
-      if (!isKnown && template.extras.length < MOST_EXTRAS) template.extras.push(key);
+    for (const key of extras) {
+      if (template.extraKeys.includes(key) || template.extras.length >= MOST_EXTRAS) continue;
+      template.extras.push(keyOf(key));
+      template.extraKeys.push(key);
     }
   }
 
@@ -78,35 +96,35 @@ export class LineScanner {
    * Looks at the line at `at`.
    *
    * @param bytes valid UTF-8 that ends with a line feed.
+   * @param view the same bytes.
    * @returns the offset behind its line feed; -1: it needs a careful look.
    */
-  scan(bytes: Uint8Array, start: number): number {
-    if (!isAt(bytes, start, HEAD)) return -1;
+  scan(bytes: Uint8Array, view: DataView, start: number): number {
+    if (!isAt(view, start, HEAD)) return -1;
     let at = this.#scanTime(bytes, start + HEAD.length);
-    if (at < 0 || !isAt(bytes, at, EVENT_ID)) return -1;
+    if (at < 0 || !isAt(view, at, EVENT_ID)) return -1;
     at = this.#scanId(bytes, at + EVENT_ID.length);
-    if (at < 0 || !isAt(bytes, at, EVENT_TIME)) return -1;
+    if (at < 0 || !isAt(view, at, EVENT_TIME)) return -1;
     at = endOfJsonValue(bytes, at + EVENT_TIME.length);
-    if (at < 0 || !isAt(bytes, at, EVENT_TYPE)) return -1;
-    at += EVENT_TYPE.length;
-    const template = this.#templateAt(bytes, at);
+    if (at < 0) return -1;
+    const template = this.#templateAt(view, at);
     if (template === undefined) return -1;
-    at += template.type.length;
+    at += template.head.length;
     const { fields } = template;
     for (let index = 0; index < fields.length; index += 1) {
-      const key = fields[index] as Uint8Array;
-      if (!isAt(bytes, at, key)) return -1;
+      const key = fields[index] as Expected;
+      if (!isAt(view, at, key)) return -1;
       at = endOfJsonValue(bytes, at + key.length);
       if (at < 0) return -1;
     }
-    if (bytes[at] === COMMA) at = endOfExtras(bytes, at, template.extras);
+    if (bytes[at] === COMMA) at = endOfExtras(bytes, view, at, template.extras);
     return at >= 0 && bytes[at] === CLOSE_BRACE && bytes[at + 1] === NEWLINE ? at + 2 : -1;
   }
 
-  #templateAt(bytes: Uint8Array, at: number): Template | undefined {
-    if (this.#last !== undefined && isAt(bytes, at, this.#last.type)) return this.#last;
+  #templateAt(view: DataView, at: number): Template | undefined {
+    if (this.#last !== undefined && isAt(view, at, this.#last.head)) return this.#last;
     for (const template of this.#inOrder) {
-      if (!isAt(bytes, at, template.type)) continue;
+      if (!isAt(view, at, template.head)) continue;
       this.#last = template;
       return template;
     }
@@ -144,23 +162,30 @@ export class LineScanner {
   }
 }
 
-function endOfExtras(bytes: Uint8Array, start: number, extras: readonly Uint8Array[]): number {
+function endOfExtras(bytes: Uint8Array, view: DataView, start: number, extras: readonly Expected[]): number {
   let at = start;
   for (let met = 0; bytes[at] === COMMA; ) {
     let index = 0;
-    while (index < extras.length && !isAt(bytes, at, extras[index] as Uint8Array)) index += 1;
+    while (index < extras.length && !isAt(view, at, extras[index] as Expected)) index += 1;
     const mask = 1 << index;
     if (index === extras.length || (met & mask) !== 0) return -1;
     met |= mask;
-    at = endOfJsonValue(bytes, at + (extras[index] as Uint8Array).length);
+    at = endOfJsonValue(bytes, at + (extras[index] as Expected).length);
     if (at < 0) return -1;
   }
   return at;
 }
 
-function isAt(bytes: Uint8Array, at: number, expected: Uint8Array): boolean {
-  for (let index = 0; index < expected.length; index += 1) if (bytes[at + index] !== expected[index]) return false;
-  return true;
+function isAt(view: DataView, at: number, { length, words }: Expected): boolean {
+  if (at + length > view.byteLength) return false;
+  const last = words.length - 1;
+  for (let index = 0; index < last; index += 1) {
+    if (view.getInt32(at + index * WORD_BYTES, true) !== words[index]) return false;
+  }
+  return view.getInt32(at + length - WORD_BYTES, true) === words[last];
 }
+
+/** The same bytes, for `scan`. */
+export const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
 const isDigit = (byte: number | undefined): boolean => byte !== undefined && byte >= ZERO && byte <= ZERO + 9;

@@ -9,7 +9,7 @@ import { compareDoubles, type Doubles, type Gaps, gapsOf } from './doubles.ts';
 import { type FaultKind, type Finding, Findings } from './faults.ts';
 import { inspectLine } from './inspect-line.ts';
 import { readLines } from './read-lines.ts';
-import { LineScanner } from './scan-line.ts';
+import { LineScanner, viewOf } from './scan-line.ts';
 import { stampFault } from './stamps.ts';
 
 const NEWLINE = 0x0a;
@@ -119,9 +119,10 @@ class Pass {
   #lines(block: Buffer): void {
     const scanner = this.#scanner;
     const isText = isUtf8(block);
+    const view = viewOf(block);
     for (let at = 0; at < block.length; ) {
       this.#line += 1;
-      const next = isText ? scanner.scan(block, at) : -1;
+      const next = isText ? scanner.scan(block, view, at) : -1;
       if (next > 0) {
         this.#take(scanner.timeUs, scanner.block, scanner.bit);
         at = next;
