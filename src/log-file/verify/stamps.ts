@@ -20,6 +20,6 @@ export function stampFault(timeUs: number, beforeUs: number, before: string): Fa
   if (backUs <= BRIDGED_STEP_US) {
     return { kind: 'time_not_later', column: 1, message: `not written later than the line before it: at ${times}` };
   }
-  const seconds = (backUs / 1e6).toLocaleString('en-US', { maximumFractionDigits: 1 });
+  const seconds = (backUs / 1e6).toLocaleString('en-US', { maximumFractionDigits: 6 });
   return { kind: 'clock_set_back', column: 1, message: `the time goes back by ${seconds} s: written at ${times}` };
 }
