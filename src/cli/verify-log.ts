@@ -86,7 +86,10 @@ async function pathsOf(args: ArgumentsCamelCase, { env, stderr }: CommandContext
   const { config, problems } = await loadConfig(file, { env });
   // Good enough for a name: whoever verifies a log need not mend the configuration first.
   for (const problem of problems) stderr.write(`${formatProblem(file, problem)}\n`);
-  const filename = config?.logFile?.filename;
+  if (config === null) {
+    throw new TailraceError('CONFIG_INVALID', `${file} cannot be used; mend it, or name the files to verify`);
+  }
+  const filename = config.logFile?.filename;
   if (filename === undefined) throw usage(`${file} names no log file; name the files to verify`);
   const paths = await rotatedFilesOf(filename);
   if (paths.length > 0 || existsSync(filename)) return paths;
