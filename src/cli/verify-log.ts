@@ -51,11 +51,12 @@ export const verifyLog: Command = {
       .option('json', { type: 'boolean', default: false, describe: 'print one JSON object' }),
   async run(args, context) {
     const most = mostOf(args.max);
-    const files = await inOrder(await pathsOf(args, context));
     const withQueue = args.queue === true || textOf(args.database) !== undefined;
+    // Before the files are listed: a line is on disk before the state knows of it, so all of these stand in them.
     const logged = withQueue
       ? await withSession(args, context.env, async (session) => (await LogState.open(session)).logged())
       : null;
+    const files = await inOrder(await pathsOf(args, context));
     const progress = createProgress(context.stderr, files.length);
     const verified = await verifyFiles(files, { most, onProgress: progress.tell });
     progress.clear();

@@ -1,5 +1,5 @@
-// `tailrace verify-log --database`: holds the log against the queue. What is asked first is asked before the files are
-// read: whatever PostgreSQL says then stands in them already, since a line is on disk before the state knows of it.
+// `tailrace verify-log --database`: holds the log against the queue. Which events have their line is asked
+// before the files are looked for: they stand in them already, since a line is on disk before the state knows of it.
 
 import { type IdBitmap, idOf, placeOf } from '../lib/id-bitmap.ts';
 import { type FaultKind, type Finding, Findings } from '../log-file/verify/faults.ts';

@@ -45,14 +45,17 @@ export interface WrittenFile {
  * @throws {TailraceError} `INPUT_NOT_READABLE`, which names the file. A damaged one is no error here.
  */
 export async function inOrder(paths: readonly string[]): Promise<readonly WrittenFile[]> {
-  const files = new Map<string, WrittenFile>();
+  const found = new Map<string, Omit<WrittenFile, 'firstUs'>>();
+  // All of them first, and quickly: a rotation in between would give the names to other files.
   for (const path of paths) {
-    const found = await identify(path);
-    const key = `${found.device}:${found.inode}`;
-    if (!files.has(key)) files.set(key, { ...found, firstUs: await firstStamp(found) });
+    const file = await identify(path);
+    const key = `${file.device}:${file.inode}`;
+    if (!found.has(key)) found.set(key, file);
   }
+  const files: WrittenFile[] = [];
+  for (const file of found.values()) files.push({ ...file, firstUs: await firstStamp(file) });
   const time = ({ firstUs }: WrittenFile): number => firstUs ?? Number.NEGATIVE_INFINITY;
-  return [...files.values()].sort((a, b) => (time(a) < time(b) ? -1 : Number(time(a) > time(b))));
+  return files.sort((a, b) => (time(a) < time(b) ? -1 : Number(time(a) > time(b))));
 }
 
 /**

@@ -102,7 +102,9 @@ class Pass {
         rest: (bytes) => this.#rest(bytes),
       });
     } catch (error) {
-      if (codeOf(error) !== 'INPUT_DAMAGED' && codeOf(error) !== 'INPUT_NOT_READABLE') throw error;
+      // One that cannot be read at all, or was rotated away, says nothing of the log.
+      const isDamage = codeOf(error) === 'INPUT_DAMAGED' || (codeOf(error) === 'INPUT_NOT_READABLE' && this.#line > 0);
+      if (!isDamage) throw error;
       this.#tell('file_damaged', null, `behind this line: ${messageOf(error)}`, null);
     }
     const isDated = this.#firstUs !== null;
