@@ -68,30 +68,3 @@ function* portions(ids: IdBitmap, most: number): Generator<IdBitmap> {
   }
   if (portion.size > 0) yield portion;
 }
-
-/** The largest gaps between ids. */
-export interface Gaps {
-  readonly count: number;
-  /** Ids in them. */
-  readonly ids: bigint;
-  /** The largest first. */
-  readonly largest: readonly { readonly from: bigint; readonly to: bigint }[];
-}
-
-/** Sums up what lies between the ids of a log. */
-export function gapsOf(seen: IdBitmap, most = MOST_EXAMPLES): Gaps {
-  let count = 0;
-  let ids = 0n;
-  const largest: { readonly from: bigint; readonly to: bigint }[] = [];
-  const sizeOf = ({ from, to }: { readonly from: bigint; readonly to: bigint }): bigint => to - from + 1n;
-  for (const gap of seen.gaps()) {
-    count += 1;
-    ids += sizeOf(gap);
-    const last = largest.at(-1);
-    if (largest.length === most && last && sizeOf(gap) <= sizeOf(last)) continue;
-    largest.push(gap);
-    largest.sort((a, b) => (sizeOf(b) > sizeOf(a) ? 1 : sizeOf(b) < sizeOf(a) ? -1 : 0));
-    if (largest.length > most) largest.pop();
-  }
-  return { count, ids, largest };
-}
