@@ -10,6 +10,7 @@ import { type LoadedJournal, loadJournal } from '../log-file/journal/load.ts';
 import { findLockHolder, type LockHolder } from '../log-file/lock-holder.ts';
 import type { Status } from '../queue/status.ts';
 import { type Finding, notSeen, ok, problem, warning } from './finding.ts';
+import { findProcessors } from './processes.ts';
 
 /** A segment is 16 MiB and all of them are read: more are only counted. */
 const MOST_READ = 32;
@@ -25,20 +26,25 @@ export async function checkLock(
   const check = 'log lock';
   try {
     const holder = await findLockHolder(directory);
-    return { finding: describeHolder(holder, directory, status), holder };
+    return { finding: describeHolder(holder, directory, status, await findProcessors()), holder };
   } catch (error) {
     return { finding: notSeen(check, error), holder: null };
   }
 }
 
-function describeHolder({ state, pids }: LockHolder, directory: string, status: Status | null): Finding {
+function describeHolder(
+  { state, pids }: LockHolder,
+  directory: string,
+  status: Status | null,
+  processors: readonly string[],
+): Finding {
   const check = 'log lock';
-  const [one, ...others] = pids;
+  const [one] = pids;
   if (state === 'unknown') return ok(check, 'not known: this system does not tell who holds a lock');
-  if (others.length > 0)
-    return problem(check, `held by ${pids.join(', ')}: two processes think it is theirs`, 'stop one of them');
   if (state === 'held') {
-    return ok(check, one === undefined ? 'held, by a process that this account may not see' : `held by pid ${one}`);
+    const others = processors.filter((pid) => pid !== one);
+    const more = others.length > 0 ? `; also on this host: tailrace run, pid ${others.join(', ')}` : '';
+    return ok(check, `held by ${one === undefined ? 'a process that this account may not see' : `pid ${one}`}${more}`);
   }
   const writers = [...(status?.shards ?? []), ...(status?.writer ? [status.writer] : [])];
   const here = writers.find((each) => each.state === 'running' && each.journal_at === `${hostname()}:${directory}`);
