@@ -7,6 +7,7 @@ import { parseDocument } from '../config/document.ts';
 import { CONFIG_LOCATIONS, findConfigFile } from '../config/find.ts';
 import { loadConfig } from '../config/load.ts';
 import { formatPath, formatProblem, valueAt } from '../config/problem.ts';
+import { codeOf } from '../lib/errors.ts';
 import { type Finding, notSeen, ok, problem, warning } from './finding.ts';
 import { findSecrets, type SecretPlace } from './secret-places.ts';
 
@@ -147,6 +148,7 @@ async function checkSecretFile(path: string): Promise<Finding | null> {
     if ((stats.mode & (OTHERS_READ | OTHERS_WRITE)) === 0) return null;
     return problem(check, `anybody on this host can read or change ${path}`, `$ chmod o-rwx ${path}`);
   } catch (error) {
+    if (codeOf(error) === 'ENOENT') return problem(check, `${path} is missing`, 'put a file with the secret there');
     return notSeen(check, error);
   }
 }

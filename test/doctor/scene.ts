@@ -8,11 +8,13 @@ import { expect, onTestFinished } from 'vitest';
 import type { EmbeddedPostgres } from '../../src/demo/embedded-postgres.ts';
 import { type DoctorOptions, type Examination, examine } from '../../src/doctor/doctor.ts';
 import type { Finding } from '../../src/doctor/finding.ts';
+import { TailraceError } from '../../src/lib/errors.ts';
 import { initSchema } from '../../src/queue/schema.ts';
 import { Session } from '../../src/queue/session.ts';
 import { createTestDatabase, type TestDatabase } from '../helpers/postgres.ts';
 
 export interface Scene {
+  /** Throws when there is none. */
   readonly database: TestDatabase;
   readonly folder: string;
   /** The log's own folder. */
@@ -29,28 +31,37 @@ export interface SceneOptions {
   readonly server?: EmbeddedPostgres;
   /** Without `tailrace init`. */
   readonly bare?: boolean;
+  /** PostgreSQL is down, as far as anybody can see. */
+  readonly withoutDatabase?: boolean;
 }
 
 /** Makes one; it goes with the test. */
 export async function createScene(options: SceneOptions = {}): Promise<Scene> {
-  const database = await createTestDatabase(options.server ? { server: options.server } : {});
+  const hasDatabase = options.withoutDatabase !== true;
+  const database = hasDatabase ? await createTestDatabase(options.server ? { server: options.server } : {}) : null;
   const folder = await mkdtemp(join(tmpdir(), 'tailrace-doctor-'));
   onTestFinished(async () => {
-    await database[Symbol.asyncDispose]();
+    await database?.[Symbol.asyncDispose]();
     await rm(folder, { recursive: true, force: true });
   });
   const logs = join(folder, 'logs');
   await mkdir(logs, { mode: 0o750 });
   const log = join(logs, 'events.jsonl');
   const configFile = join(folder, 'event_processor.json');
-  const open = (url: string) => () => Session.open({ database: url, applicationName: 'tailrace doctor' });
-  if (options.bare !== true) {
+  const open = (url: string | undefined) => async () => {
+    if (url === undefined) throw new TailraceError('DATABASE_UNAVAILABLE', 'cannot use the database');
+    return Session.open({ database: url, applicationName: 'tailrace doctor' });
+  };
+  if (database !== null && options.bare !== true) {
     const session = await open(database.url)();
     await initSchema(session, { notify: false });
     await session.close();
   }
   const scene: Scene = {
-    database,
+    get database() {
+      if (database === null) throw new Error('this scene has no database');
+      return database;
+    },
     folder,
     logs,
     log,
@@ -59,7 +70,7 @@ export async function createScene(options: SceneOptions = {}): Promise<Scene> {
       await writeFile(configFile, JSON.stringify(config, null, 2));
       await chmod(configFile, mode);
     },
-    examine: ({ url = database.url, ...more } = {}) =>
+    examine: ({ url = database?.url, ...more } = {}) =>
       examine({ config: configFile, env: {}, open: open(url), now: Date.now, logrotate: [], ...more }),
     async check(name, more) {
       const findings = allOf(await scene.examine(more)).filter(({ check }) => check === name);
