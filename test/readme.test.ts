@@ -91,6 +91,7 @@ test('every link leads to a file, and to a heading in it', async () => {
     'docs/recording.md': RECORDING,
     'docs/intake.md': INTAKE,
     'docs/sizing.md': SIZING,
+    'docs/doctor.md': await read('docs/doctor.md'),
   };
   for (const [page, text] of Object.entries(pages)) {
     for (const [, target = ''] of text.matchAll(LINKED)) {

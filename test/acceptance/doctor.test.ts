@@ -2,10 +2,15 @@
 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { createHttpReceiver } from '../helpers/http-receiver.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 import { createWorld, httpPost, stopped, type World, waitUntilDrained } from './world.ts';
+
+// Each looks several times, with a process of its own each time.
+vi.setConfig({ testTimeout: 240_000 });
+
+const PATIENCE = { timeoutMs: 120_000, intervalMs: 500 };
 
 interface Check {
   readonly group: string;
@@ -30,7 +35,7 @@ const OF_THE_MACHINE = ['file system', 'disk left', 'inodes left', 'memory'];
 test('a good set-up is ok in every line, while events go through it, and exits with 0', async () => {
   await using world = await createWorld();
   await using receiver = await createHttpReceiver();
-  await world.configure({ logfile: { filename: world.log }, event_destinations: [httpPost(receiver.url)] });
+  await world.configure({ logfile: { filename: world.log }, event_destinations: [httpPost(receiver.url())] });
   await using running = await world.run();
   await world.insert(300);
   await waitUntilDrained(world);
@@ -57,9 +62,13 @@ test('a good set-up is ok in every line, while events go through it, and exits w
 
 test('destinations that fail, are parked or paused are named with what helps', async () => {
   await using world = await createWorld();
-  await using receiver = await createHttpReceiver({ script: () => ({ status: 503, body: 'on fire' }) });
-  const failing = httpPost(receiver.url, { max_attempts: 1 }, { name: 'crm', matches: { event_type: 'scomp' } });
-  const retrying = httpPost(receiver.url, { retry: { initial_ms: 60_000 } }, { name: "bo's list" });
+  await using receiver = await createHttpReceiver({ status: 503, body: 'on fire' });
+  const failing = httpPost(
+    receiver.url(),
+    { retry: { initial_ms: 20, max_ms: 200, max_attempts: 1 } },
+    { name: 'crm', matches: { event_type: 'scomp' } },
+  );
+  const retrying = httpPost(receiver.url(), { retry: { initial_ms: 60_000, max_ms: 90_000 } }, { name: "bo's list" });
   await world.configure({ logfile: { filename: world.log }, event_destinations: [failing, retrying] });
   await using running = await world.run();
   const now = Math.floor(Date.now() / 1000);
@@ -68,7 +77,7 @@ test('destinations that fail, are parked or paused are named with what helps', a
   const checks = await waitFor(async () => {
     const found = named((await examined(world)).checks, 'destination');
     return found.length === 2 && found;
-  });
+  }, PATIENCE);
   expect(checks).toMatchObject([
     { state: 'warning', found: expect.stringMatching(/^"crm": 0 waiting, 0 failed, 1 parked; last error: HTTP 503/) },
     { state: 'warning', found: expect.stringContaining(`"bo's list": 0 waiting, 1 failed`) },
@@ -81,7 +90,7 @@ test('destinations that fail, are parked or paused are named with what helps', a
     const { code, checks: all } = await examined(world);
     const found = named(all, 'destination');
     return code === 1 && found.some(({ state }) => state === 'problem') && found;
-  });
+  }, PATIENCE);
   expect(later).toMatchObject([
     { state: 'warning', found: expect.stringContaining('"crm" is paused') },
     { state: 'problem', found: expect.stringMatching(/2 failed.*oldest 2h/) },
@@ -101,7 +110,7 @@ test('a processor that died is a problem, one that was stopped a warning', async
   await waitFor(async () => {
     const { code, checks } = await examined(world);
     return code === 1 && named(checks, 'writer')[0]?.found.startsWith('gone: it did not stop in order');
-  });
+  }, PATIENCE);
   await using again = await world.run();
   expect(await stopped(again)).toBe(0);
   const { checks } = await examined(world);

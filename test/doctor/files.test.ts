@@ -6,13 +6,16 @@ import { chmod, link, mkdir, mkdtemp, readdir, rm, symlink, truncate, writeFile 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { answers, checkMount, checkRoom, mountOf } from '../../src/doctor/mounts.ts';
 import { checkDescriptors, checkMemory, checkNode } from '../../src/doctor/process-limits.ts';
 import { stateDirectory } from '../../src/log-file/local-lock.ts';
 import { requireTool } from '../helpers/require-tool.ts';
 import { crash } from '../log-file/journal/scene.ts';
 import { createScene, finding } from './scene.ts';
+
+// Every look is some forty questions.
+vi.setConfig({ testTimeout: 180_000 });
 
 const run = promisify(execFile);
 

@@ -1,7 +1,10 @@
 // Checks of the queue table, the schema and the rights: each is made to fail once.
 
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { createScene, finding } from './scene.ts';
+
+// Every look is some forty questions.
+vi.setConfig({ testTimeout: 180_000 });
 
 test('a table as init makes it is good in every way', async () => {
   const { check } = await createScene();
