@@ -1,6 +1,6 @@
 // The configuration file: is it there and good, and who may read or change it.
 
-import { readFile, stat } from 'node:fs/promises';
+import { access, constants, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { Config, LogFileConfig } from '../config/config.ts';
 import { parseDocument } from '../config/document.ts';
@@ -38,7 +38,9 @@ export async function checkConfiguration(option: string | undefined, env: NodeJS
     return { findings: [found], ...nothing };
   }
   const loaded = await loadConfig(file, { env });
-  const text = await readFile(file, 'utf8').catch(() => null);
+  // As it was read a moment ago.
+  const read = await loaded.sources.read(resolve(file), 0);
+  const text = 'text' in read ? read.text : null;
   const value = text === null ? undefined : parseDocument(text).value;
   const places = findSecrets(value);
   const findings = [
@@ -144,7 +146,7 @@ async function checkSecretFile(path: string): Promise<Finding | null> {
   try {
     const stats = await stat(path);
     if (!stats.isFile()) return problem(check, `${path} is not a regular file`, 'put a file with the secret there');
-    await readFile(path);
+    await access(path, constants.R_OK);
     if ((stats.mode & (OTHERS_READ | OTHERS_WRITE)) === 0) return null;
     return problem(check, `anybody on this host can read or change ${path}`, `$ chmod o-rwx ${path}`);
   } catch (error) {

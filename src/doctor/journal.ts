@@ -43,7 +43,7 @@ function describeHolder(
   if (state === 'unknown') return ok(check, 'not known: this system does not tell who holds a lock');
   if (state === 'held') {
     const others = processors.filter((pid) => pid !== one);
-    const more = others.length > 0 ? `; also on this host: tailrace run, pid ${others.join(', ')}` : '';
+    const more = others.length > 0 ? `; also on this host: tailrace run, pid ${listed(others)}` : '';
     return ok(check, `held by ${one === undefined ? 'a process that this account may not see' : `pid ${one}`}${more}`);
   }
   const writers = [...(status?.shards ?? []), ...(status?.writer ? [status.writer] : [])];
@@ -55,6 +55,9 @@ function describeHolder(
     'right when it runs in a container of its own; else the hidden folder was removed or covered: tailrace makes it anew within a second',
   );
 }
+
+const listed = (pids: readonly string[]): string =>
+  pids.length > 8 ? `${pids.slice(0, 8).join(', ')} and ${pids.length - 8} more` : pids.join(', ');
 
 /** Whether the journal is whole, and how much in it is not settled. */
 export async function checkJournal(

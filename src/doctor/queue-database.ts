@@ -40,15 +40,15 @@ export async function checkQueueDatabase(
   session: Session,
   { watch, open, now, config }: QueueDatabaseOptions,
 ): Promise<QueueDatabase> {
-  /** Each check in a transaction of its own: one that fails spoils no other. */
-  const ask = (check: string, look: Look): Promise<readonly Finding[]> =>
-    watch.all(check, () => readOnly(session, look));
+  /** Each check in a transaction of its own: one that fails spoils no other. Of a connection that is lost is said once. */
+  const ask = async (check: string, look: Look): Promise<readonly Finding[]> =>
+    session.lost.aborted ? [] : watch.all(check, () => readOnly(session, look));
 
   const server = [
-    ...(await watch.all('database', () => checkServer(session))),
+    ...(await ask('database', () => checkServer(session))),
     ...(await watch.all('connection', () => checkDirect(session, open))),
-    ...(await watch.all('clock', () => checkClock(session, now))),
-    ...(await watch.all('sight', () => checkSight(session))),
+    ...(await ask('clock', () => checkClock(session, now))),
+    ...(await ask('sight', () => checkSight(session))),
   ];
 
   const locks = await ask('locks', () => checkLocks(session));
@@ -79,6 +79,10 @@ export async function checkQueueDatabase(
     ...(await ask('prepared transactions', () => checkPrepared(session))),
     ...(await ask('wraparound', () => checkWraparound(session))),
   ];
+  if (session.lost.aborted) {
+    const why = messageOf(session.lost.reason);
+    server.push(problem('database', `the connection was lost, and not all was looked at: ${why}`, 'look again'));
+  }
   return {
     groups: [
       { group: 'database', findings: server },

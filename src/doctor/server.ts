@@ -2,7 +2,6 @@
 
 import { codeOf, messageOf } from '../lib/errors.ts';
 import { assertDirect } from '../queue/direct.ts';
-import { readOnly } from '../queue/read-only.ts';
 import type { Session } from '../queue/session.ts';
 import { CLOCK_SQL, SERVER_SQL, SIGHT_SQL } from '../queue/sql/doctor-server.ts';
 import { type Finding, notSeen, ok, problem, warning } from './finding.ts';
@@ -13,7 +12,7 @@ const MOST_SKEW = 1;
 
 /** What kind of server it is. */
 export async function checkServer(session: Session): Promise<readonly Finding[]> {
-  const [row] = await readOnly(session, () => session.query(SERVER_SQL));
+  const [row] = await session.query(SERVER_SQL);
   const [version, number, recovering, readOnlyByDefault, database, role] = row ?? [];
   const where = `PostgreSQL ${version}, database ${database}, role ${role}`;
   return [
@@ -65,14 +64,12 @@ export async function checkDirect(session: Session, open: () => Promise<Session>
 
 /** @param now milliseconds since the epoch, here. */
 export async function checkClock(session: Session, now: () => number): Promise<readonly Finding[]> {
-  const [first] = await readOnly(session, async () => {
-    const before = now();
-    const [row] = await session.query(CLOCK_SQL);
-    const after = now();
-    // What the answer may be wrong by is half of the time that it took.
-    return [{ skew: Number(row?.[0]) - (before + after) / 2_000, doubt: (after - before) / 2_000 }];
-  });
-  const { skew = 0, doubt = 0 } = first ?? {};
+  const before = now();
+  const [row] = await session.query(CLOCK_SQL);
+  const after = now();
+  const skew = Number(row?.[0]) - (before + after) / 2_000;
+  // What the answer may be wrong by is half of the time that it took.
+  const doubt = (after - before) / 2_000;
   const text = `${Math.abs(skew).toFixed(doubt > 0.1 ? 1 : 3)} s`;
   if (Math.abs(skew) - doubt <= MOST_SKEW) return [ok('clock', `this host and the server differ by ${text}`)];
   return [
@@ -86,7 +83,7 @@ export async function checkClock(session: Session, now: () => number): Promise<r
 
 /** How much of other sessions we are shown. */
 export async function checkSight(session: Session): Promise<readonly Finding[]> {
-  const [row] = await readOnly(session, () => session.query(SIGHT_SQL));
+  const [row] = await session.query(SIGHT_SQL);
   if (row?.[0] === 't') return [ok('sight', "other sessions' states and queries can be seen")];
   return [
     warning(

@@ -12,6 +12,7 @@ export interface SessionFacts {
   /** null = not known: it is hidden from us, or there is none. */
   readonly transactionSeconds: number | null;
   readonly isStandby: boolean;
+  readonly isAutovacuum: boolean;
 }
 
 /** Reads the columns that the statements of doctor-vacuum.ts call SESSION. */
@@ -34,6 +35,7 @@ export function toSession(row: RawRow): SessionFacts {
     text: `pid ${pid}${who.length > 0 ? ` (${who.join(', ')})` : ''}${details.map((each) => `, ${each}`).join('')}`,
     transactionSeconds: isOpen ? Number(transactionSeconds) : null,
     isStandby: backEnd === 'walsender',
+    isAutovacuum: backEnd === 'autovacuum worker',
   };
 }
 

@@ -117,7 +117,9 @@ test('who has locked the queue table is named, and the other checks go on', asyn
   ]);
   const waiter = await named(database, 'tailrace');
   const waits = waiter.query(`DELETE FROM events`);
-  await expect.poll(() => check('locks'), { timeout: 60_000 }).toMatchObject([finding('problem', 'a processor waits for it')]);
+  await expect
+    .poll(() => check('locks'), { timeout: 60_000 })
+    .toMatchObject([finding('problem', 'a processor waits for it')]);
   await holder.query('COMMIT');
   await waits;
   await holder.query('BEGIN; LOCK TABLE events');
@@ -127,7 +129,7 @@ test('who has locked the queue table is named, and the other checks go on', asyn
   const findings = groups.flatMap((each) => each.findings);
   expect(findings.filter(({ check: name }) => name === 'locks')).toMatchObject([
     finding(
-      'problem',
+      'warning',
       `pid ${holder.pid} (migration, user postgres), idle in transaction`,
       `SELECT pg_terminate_backend(${holder.pid});`,
     ),
@@ -151,7 +153,9 @@ test('autovacuum that is switched off, for a table or the server, is said', asyn
   await database.query(String(off?.advice[0]));
   await database.query(`ALTER SYSTEM SET autovacuum = off`);
   await database.query('SELECT pg_reload_conf()');
-  await expect.poll(() => check('autovacuum'), { timeout: 60_000 }).toMatchObject([finding('problem', 'switched off for the whole server')]);
+  await expect
+    .poll(() => check('autovacuum'), { timeout: 60_000 })
+    .toMatchObject([finding('problem', 'switched off for the whole server')]);
   await database.query('ALTER SYSTEM RESET autovacuum');
   await database.query('SELECT pg_reload_conf()');
 });

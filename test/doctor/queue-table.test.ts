@@ -1,7 +1,8 @@
 // Checks of the queue table, the schema and the rights: each is made to fail once.
 
+import { readFile } from 'node:fs/promises';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { createScene, finding } from './scene.ts';
+import { allOf, createScene, finding, OF_THE_MACHINE } from './scene.ts';
 
 // Every look is some forty questions.
 vi.setConfig({ testTimeout: 180_000 });
@@ -170,4 +171,22 @@ test('rows that nobody reads are counted', async () => {
     finding('warning', '2 rows with another destination_id', 'SELECT destination_id, count(*)'),
   ]);
   expect(await check('queue')).toMatchObject([finding('ok', '1 queued')]);
+});
+
+test('the least rights of the README are enough for all checks but two, which say what they lack', async () => {
+  const { examine, database } = await createScene();
+  const role = `${database.name}_least`;
+  const page = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
+  const granted = /CREATE ROLE tailrace_run LOGIN;\n(?:GRANT .*tailrace_run;\n)+/.exec(page)?.[0] ?? '';
+  await database.query(granted.replaceAll('tailrace_run', role));
+  onTestFinished(async () => {
+    const admin = await database.client();
+    await admin.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+  });
+  const findings = allOf(await examine({ url: database.url.replace('postgres@', `${role}@`) }));
+  const others = findings.filter(({ check: name, state }) => state !== 'ok' && name !== 'writer');
+  expect(others.filter(({ check: name }) => !OF_THE_MACHINE.includes(name))).toMatchObject([
+    { check: 'sight', advice: [`GRANT pg_monitor TO ${role};`] },
+    { check: 'ids', advice: [`GRANT SELECT ON SEQUENCE public.events_seq TO ${role};`] },
+  ]);
 });

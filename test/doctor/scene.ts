@@ -82,6 +82,9 @@ export async function createScene(options: SceneOptions = {}): Promise<Scene> {
   return scene;
 }
 
+/** A test machine may keep its temporary files in memory, or have little room. */
+export const OF_THE_MACHINE: readonly string[] = ['file system', 'disk left', 'inodes left', 'memory'];
+
 /** All findings of all groups. */
 export const allOf = ({ groups }: Examination): readonly Finding[] => groups.flatMap(({ findings }) => findings);
 

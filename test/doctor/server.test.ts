@@ -4,7 +4,8 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { expect, test, vi } from 'vitest';
 import { checkServer } from '../../src/doctor/server.ts';
-import type { RawRow, Session } from '../../src/queue/session.ts';
+import { type RawRow, Session } from '../../src/queue/session.ts';
+import { CLOCK_SQL } from '../../src/queue/sql/doctor-server.ts';
 import { createPooler } from '../helpers/pooler.ts';
 import { allOf, createScene, finding } from './scene.ts';
 
@@ -87,19 +88,21 @@ test('a server that takes the connection and says nothing does not hold it up', 
   mute.close();
 });
 
-test('a session that is killed in the middle leaves the other checks of this host', async () => {
+test('a session that is killed in the middle is said once, and the checks of this host are made', async () => {
   const { examine, database } = await createScene();
-  const query = (): Promise<unknown> =>
-    database.query(
-      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tailrace doctor' AND datname = current_database()`,
-    );
-  let asked = 0;
-  const now = (): number => {
-    // The clock is asked of the session that is open then.
-    asked += 1;
-    if (asked === 1) void query();
-    return Date.now();
+  const open = async (): Promise<Session> => {
+    const session = await Session.open({ database: database.url, applicationName: 'tailrace doctor' });
+    // Which is asked in the middle of the examination.
+    const query = session.query.bind(session);
+    session.query = async (sql, values, name) => {
+      if (sql === CLOCK_SQL) await database.query('SELECT pg_terminate_backend($1)', [session.backEnd]);
+      return query(sql, values, name);
+    };
+    return session;
   };
-  const { groups } = await examine({ now });
+  const { groups, state } = await examine({ open });
+  expect(state).toBe('problem');
   expect(groups.map(({ group }) => group)).toContain('process');
+  const lost = groups.flatMap(({ findings }) => findings).filter(({ found }) => /terminat|lost|cannot use/.test(found));
+  expect(lost.map(({ check }) => check)).toEqual(['clock', 'database']);
 });
