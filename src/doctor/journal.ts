@@ -26,7 +26,7 @@ export async function checkLock(
   const check = 'log lock';
   try {
     const holder = await findLockHolder(directory);
-    return { finding: describeHolder(holder, directory, status, await findProcessors()), holder };
+    return { finding: describeHolder(holder, directory, status, findProcessors()), holder };
   } catch (error) {
     return { finding: notSeen(check, error), holder: null };
   }

@@ -1,7 +1,8 @@
 // Who holds the lock of a log file, found out without touching it: to try the lock would for a moment keep a processor
 // from getting it. Linux tells through /proc; elsewhere only the socket that stands in for flock(1) can be asked.
 
-import { readdir, readFile, readlink, realpath, stat } from 'node:fs/promises';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readFile, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf } from '../lib/errors.ts';
 import { isSocketHeld } from './socket-lock.ts';
@@ -31,7 +32,7 @@ export async function findLockHolder(directory: string, proc = '/proc'): Promise
   if (file === null) return { state: 'free', pids: [] };
   const locks = await readFile(join(proc, 'locks'), 'utf8').catch(() => null);
   if (locks === null) return { state: 'unknown', pids: [] };
-  const pids = await holdersOf(await realpath(path), proc);
+  const pids = holdersOf(await realpath(path), proc);
   const isListed = locks
     .split('\n')
     .some((line) => / FLOCK /.test(line) && line.includes(` ${placeOf(file.dev, file.ino)} `));
@@ -46,18 +47,28 @@ function placeOf(device: bigint, inode: bigint): string {
   return `${hex(major)}:${hex(minor)}:${inode}`;
 }
 
-/** Processes with a descriptor of the file that bears a flock. The one that took it, flock(1), has ended long since. */
-async function holdersOf(path: string, proc: string): Promise<string[]> {
-  const holders: string[] = [];
-  const processes = (await readdir(proc)).filter((name) => /^\d+$/.test(name)).slice(0, MOST_PROCESSES);
-  for (const pid of processes) {
-    // Gone, or somebody else's.
-    const descriptors = await readdir(join(proc, pid, 'fd')).catch(() => []);
-    for (const descriptor of descriptors) {
-      if ((await readlink(join(proc, pid, 'fd', descriptor)).catch(() => '')) !== path) continue;
-      const info = await readFile(join(proc, pid, 'fdinfo', descriptor), 'utf8').catch(() => '');
-      if (/^lock:.* FLOCK /m.test(info)) holders.push(pid);
+/**
+ * Processes with a descriptor of the file that bears a flock. The one that took it, flock(1), has ended long since. All at
+ * once: /proc answers from memory, and tens of thousands of turns through the thread pool take seconds on a busy host.
+ */
+function holdersOf(path: string, proc: string): string[] {
+  const holders = new Set<string>();
+  const processes = readdirSync(proc).filter((name) => /^\d+$/.test(name));
+  for (const pid of processes.slice(0, MOST_PROCESSES)) {
+    for (const descriptor of readable(() => readdirSync(join(proc, pid, 'fd'))) ?? []) {
+      if (readable(() => readlinkSync(join(proc, pid, 'fd', descriptor))) !== path) continue;
+      const info = readable(() => readFileSync(join(proc, pid, 'fdinfo', descriptor), 'utf8'));
+      if (/^lock:.* FLOCK /m.test(info ?? '')) holders.add(pid);
     }
   }
-  return [...new Set(holders)];
+  return [...holders];
+}
+
+/** null: the process is gone, or somebody else's. */
+function readable<T>(read: () => T): T | null {
+  try {
+    return read();
+  } catch {
+    return null;
+  }
 }
