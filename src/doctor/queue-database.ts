@@ -62,14 +62,17 @@ export async function checkQueueDatabase(
   const tableFindings =
     'value' in found
       ? await checkTable(session, found.value, hasSchema, ask)
-      : [refused('table', found.cause, found.failure)];
+      : session.lost.aborted
+        ? []
+        : [refused('table', found.cause, found.failure)];
   const rights = table === null ? [] : await ask('rights', () => checkRights(session, table, markProcessed));
   const read = hasSchema ? await watch.within('queue', () => readOnly(session, () => readStatus(session))) : null;
   const status = read !== null && 'value' in read ? read.value : null;
   const standing: Finding[] = [];
   if (status !== null) standing.push(checkQueue(status));
   else if (read !== null && 'failure' in read) standing.push(refused('queue', read.cause, read.failure));
-  else standing.push(warning('queue', 'not looked at: the table or the schema is not there, or cannot be used'));
+  else if (!session.lost.aborted)
+    standing.push(warning('queue', 'not looked at: the table or the schema is not there, or cannot be used'));
   if (table !== null) standing.push(...(await ask('foreign rows', () => checkForeignRows(session, table))));
 
   const dead = table === null ? [] : await ask('dead rows', () => checkDeadRows(session, table));
