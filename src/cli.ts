@@ -14,6 +14,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   init: async () => (await import('./cli/init.ts')).init,
   explain: async () => (await import('./cli/explain.ts')).explain,
   plan: async () => (await import('./cli/plan.ts')).plan,
+  doctor: async () => (await import('./cli/doctor.ts')).doctor,
   status: async () => (await import('./cli/status.ts')).status,
   trace: async () => (await import('./cli/trace.ts')).trace,
   retry: async () => (await import('./cli/retry.ts')).retry,

@@ -93,6 +93,7 @@ test('every link leads to a file, and to a heading in it', async () => {
     'docs/intake.md': INTAKE,
     'docs/sizing.md': SIZING,
     'docs/explain-and-plan.md': EXPLAIN,
+    'docs/doctor.md': await read('docs/doctor.md'),
   };
   for (const [page, text] of Object.entries(pages)) {
     for (const [, target = ''] of text.matchAll(LINKED)) {

@@ -37,7 +37,7 @@ export async function acquireSocketLock(directory: string): Promise<HeldLock | n
       { exitCode: EXIT.unavailable },
     );
   }
-  if (await isHeld(path)) return null;
+  if (await isSocketHeld(path)) return null;
 
   const server = createServer((socket) => socket.destroy());
   await listen(server, ownPath);
@@ -59,7 +59,8 @@ export async function acquireSocketLock(directory: string): Promise<HeldLock | n
   return null;
 }
 
-async function isHeld(path: string): Promise<boolean> {
+/** Whether a live process listens on the socket at the path. */
+export async function isSocketHeld(path: string): Promise<boolean> {
   return await new Promise((resolve, reject) => {
     const socket = connect(path);
     socket.once('connect', () => {
