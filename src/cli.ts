@@ -20,6 +20,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   record: async () => (await import('./cli/record.ts')).record,
   intake: async () => (await import('./cli/intake.ts')).intake,
   recording: async () => (await import('./cli/recording.ts')).recording,
+  rotate: async () => (await import('./cli/rotate.ts')).rotate,
   journal: async () => (await import('./cli/journal.ts')).journal,
   demo: async () => (await import('./cli/demo.ts')).demo,
 };

@@ -73,7 +73,7 @@ export interface PipelineOptions {
   /** New lines are on disk. */
   readonly onLines: (count: number) => void;
   /** Called with what opens the files anew on SIGHUP. */
-  readonly onFiles: (files: { reopen(): void }) => void;
+  readonly onFiles: (files: { reopen(): Promise<unknown> }) => void;
   readonly logger: Logger;
   /** Stops reading; what is in flight is settled. */
   readonly stop: AbortSignal;
@@ -187,12 +187,7 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     const message = `another logfile is configured while the one before cannot be written: ${lastError.message}; starting afresh`;
     broken.abort(new TailraceError('START_AFRESH', message, { exitCode: EXIT.tryAgain, cause: lastError }));
   };
-  options.onFiles({
-    reopen: () => {
-      logFile.reopen();
-      deliveryLog.reopen();
-    },
-  });
+  options.onFiles({ reopen: () => Promise.all([logFile.reopen(), deliveryLog.reopen()]) });
   /** `run --once` leaves what waits for a destination that takes nothing now to another run. */
   const isOut = (destinationId: number): boolean =>
     desk.isPaused(destinationId) || router.lanes.of(destinationId)?.worthWaiting === false;

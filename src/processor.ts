@@ -21,6 +21,7 @@ import { createThrottle, type Logger } from './lib/logger.ts';
 import { createNudge } from './lib/nudge.ts';
 import { knownJournalId } from './log-file/journal-id.ts';
 import { stateDirectory } from './log-file/local-lock.ts';
+import { answerRequests } from './log-file/rotate-request.ts';
 import { runPipeline } from './pipeline.ts';
 import { assertFits } from './queue/claim.ts';
 import { enforce } from './queue/regime.ts';
@@ -51,8 +52,8 @@ export interface ProcessorOptions {
 }
 
 export interface Processor {
-  /** SIGHUP: opens the log file anew. */
-  reopen(): void;
+  /** SIGHUP: opens the log file anew; resolves when nothing more is written to one that was moved before. */
+  reopen(): Promise<void>;
   /**
    * Resolves with the counts when stopped, or when a `once` has handled everything.
    *
@@ -77,7 +78,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
   const nudge = createNudge();
   const complain = createThrottle((fields, message) => logger.error(fields, message));
   let config = options.loaded.config;
-  let files: { reopen(): void } | null = null;
+  let files: { reopen(): Promise<unknown> } | null = null;
   let inForce: { readonly rights: Rights; regime: Regime } | null = null;
   const held = new HeldFile();
   /** When those that run were last looked at. */
@@ -107,6 +108,8 @@ export function createProcessor(options: ProcessorOptions): Processor {
       if (stop.aborted) return null;
     }
   };
+
+  const reopen = async (): Promise<void> => void (await files?.reopen());
 
   /** The folder whose lock is held. */
   const ownOf = (): { readonly id: string; readonly directory: string } | null =>
@@ -166,6 +169,8 @@ export function createProcessor(options: ProcessorOptions): Processor {
     const own = place && first.logFile ? { ...place, file: first.logFile } : null;
     await noteServer(own?.directory ?? null, rights, logger);
     const { release, ...inheritance } = await inherit(rights.predecessors, own, logger);
+    const folders = (): (string | null)[] => [held.directory, ...inheritance.inherited.map((each) => each.directory)];
+    const endAnswering = answerRequests(folders, reopen);
     const yielding = new AbortController();
     try {
       const regime = await persist(async () => enforce(await rights.session(stop), first, rights.epoch));
@@ -227,6 +232,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
     } finally {
       inForce = null;
       files = null;
+      await endAnswering();
       // Before the queue: its next writer takes over what stands in our journals, and asks once for their locks.
       await release();
       await held.release();
@@ -262,7 +268,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
   };
 
   return {
-    reopen: () => files?.reopen(),
+    reopen,
     async run() {
       const watching = new AbortController();
       const watched = once

@@ -96,7 +96,7 @@ export const run: Command = {
         logger.info({ signal }, 'stopping: settling what is in flight; a second signal ends at once');
         stop.abort(new Error(`stopped by ${signal}`));
       },
-      onHangup: () => processor.reopen(),
+      onHangup: () => void processor.reopen(),
     });
     try {
       logger.info({ version: version(), config: file }, 'tailrace starting');
