@@ -104,11 +104,13 @@ async function leave(file: string, deadlineMs: number | null): Promise<string> {
     if (codeOf(error) === 'ENOENT') throw unknown(file, directory, error);
     throw new TailraceError(
       'ROTATE_NOT_ASKED',
-      `cannot ask the process that writes ${file}: ${messageOf(error)}; run this as root or as the user that runs tailrace`,
+      `cannot ask the process that writes ${file}: ${messageOf(error)}${isRefused(error) ? '; run this as root or as the user that runs tailrace' : ''}`,
       { cause: error },
     );
   }
 }
+
+const isRefused = (error: unknown): boolean => codeOf(error) === 'EACCES' || codeOf(error) === 'EPERM';
 
 const unknown = (file: string, directory: string, cause?: unknown): TailraceError =>
   new TailraceError(

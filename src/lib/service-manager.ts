@@ -30,8 +30,8 @@ export interface ServiceManager {
 const TICK_MS = 1_000;
 /** Figures without a watchdog. */
 const DETAILS_MS = 30_000;
-/** systemd-notify waits for the manager for 5 s. */
-const HELPER_TIMEOUT_MS = 10_000;
+/** As long as systemd-notify itself waits for the manager. */
+const HELPER_TIMEOUT_MS = 5_000;
 /** A log file that cannot be opened anew is no reload that goes on for ever. */
 const RELOAD_MS = 10_000;
 /** `systemctl status` shows one line. */
