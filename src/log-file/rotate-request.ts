@@ -1,8 +1,10 @@
 // How `tailrace rotate` reaches the process that writes a log file: through files in the hidden folder beside it, which
 // work for another user, in another container, and on another host that shares the directory.
 //
-//   rotate-ID (asked: leave what was moved) ──▶ rotated-ID (done: nothing more goes there) ──▶ removed by who asked
-//   reopen-ID (asked, nobody waits) ──▶ removed when it is done
+//   rotate-ID (asked) ──▶ rotated-ID (done: nothing more goes to what was moved) ──▶ removed by who asked
+//
+// The file `rotate` is the bell: it is made after each question, and removed before they are looked for. So whoever
+// writes has one name to look at, and a question is never overlooked.
 
 import { lstat, readdir, rename, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,9 +13,10 @@ import { codeOf } from '../lib/errors.ts';
 import { createRandomHex } from '../lib/random-hex.ts';
 import { isLocked } from './local-lock.ts';
 
-const REQUEST = /^(?:rotate|reopen)-[0-9a-f]{16}$/;
+const BELL = 'rotate';
+const QUESTION = /^rotate-[0-9a-f]{16}$/;
 const ANSWER = /^rotated-[0-9a-f]{16}$/;
-/** A process that writes looks for requests this often, and whoever waits for answers somewhat oftener. */
+/** A process that writes looks for the bell this often, and whoever waits for answers somewhat oftener. */
 const LOOK_MS = 200;
 const POLL_MS = 50;
 /** A process that writes has answered by then unless it is busy; only then is asked whether there is one at all. */
@@ -24,7 +27,7 @@ const FORGOTTEN_MS = 60 * 60 * 1_000;
 const randomId = createRandomHex(8);
 
 /**
- * Answers what is asked in some folders, several times a second. What fails is tried again.
+ * Answers what is asked in some folders, several times a second. What fails is done when the bell rings again.
  *
  * @param directories those whose locks are held, asked at each look; null = none.
  * @param reopen resolves when nothing more will be written to a file that had left its path at the call.
@@ -37,12 +40,15 @@ export function answerRequests(
   let looking: Promise<void> | null = null;
   const look = async (): Promise<void> => {
     for (const directory of directories()) {
-      const names = directory === null ? [] : await readdir(directory);
-      const asked = names.filter((name) => REQUEST.test(name));
-      if (directory === null || asked.length === 0) continue;
+      if (directory === null || (await isGone(join(directory, BELL)))) continue;
+      await remove(join(directory, BELL));
+      const names = await readdir(directory);
       await reopen();
-      for (const name of asked) await answer(directory, name);
-      for (const name of names) if (ANSWER.test(name)) await forget(join(directory, name));
+      for (const name of names) {
+        const path = join(directory, name);
+        if (QUESTION.test(name)) await rename(path, answerTo(path)).catch(unlessGone);
+        else if (ANSWER.test(name) && (await isForgotten(path))) await remove(path);
+      }
     }
   };
   const timer = setInterval(() => {
@@ -59,34 +65,16 @@ export function answerRequests(
   };
 }
 
-async function answer(directory: string, name: string): Promise<void> {
-  const path = join(directory, name);
-  const done = name.startsWith('rotate-')
-    ? rename(path, join(directory, name.replace('rotate', 'rotated')))
-    : unlink(path);
-  await done.catch(unlessGone);
-}
-
-async function forget(path: string): Promise<void> {
-  const stats = await lstat(path).catch(() => null);
-  if (stats !== null && Date.now() - stats.mtimeMs > FORGOTTEN_MS) await unlink(path).catch(unlessGone);
-}
-
-/** Who asked may have given up. */
-function unlessGone(error: unknown): void {
-  if (codeOf(error) !== 'ENOENT') throw error;
-}
-
 /**
  * Asks for a log file to be opened anew, and waits for nothing.
  *
  * @param directory the state folder of the log file.
  * @returns false when no process writes it.
- * @throws errors of the file system.
+ * @throws errors of the file system, and `LOCK_FAILED`.
  */
 export async function askToReopen(directory: string): Promise<boolean> {
   if (!(await isLocked(directory))) return false;
-  await ask(directory, 'reopen');
+  await ring(directory);
   return true;
 }
 
@@ -101,39 +89,61 @@ export async function askToReopen(directory: string): Promise<boolean> {
  */
 export async function waitUntilLeft(directory: string, timeoutMs: number): Promise<'left' | 'nobody' | 'silent'> {
   const began = performance.now();
-  let name = await ask(directory, 'rotate');
+  const question = join(directory, `rotate-${randomId()}`);
+  // The name is all that is said: whoever answers may not be allowed to read it.
+  const ask = async (): Promise<void> => {
+    await writeFile(question, '', { mode: 0o600 });
+    await ring(directory);
+  };
+  let isAnswered = false;
   try {
+    await ask();
     for (let probeMs = FIRST_PROBE_MS; ; ) {
-      if (await isGone(join(directory, name))) {
-        if (!(await isGone(join(directory, name.replace('rotate', 'rotated'))))) return 'left';
-        // The folder was removed or replaced, and the question with it.
-        name = await ask(directory, 'rotate');
-      }
+      isAnswered = !(await isGone(answerTo(question)));
+      if (isAnswered) return 'left';
       const waitedMs = performance.now() - began;
       if (waitedMs > Math.min(probeMs, timeoutMs)) {
         if (!(await isLocked(directory))) return 'nobody';
         if (waitedMs > timeoutMs) return 'silent';
         probeMs += PROBE_MS;
+        // The folder may have been replaced, and the question gone with it; or the answer came just now.
+        if (await isGone(answerTo(question))) await ask();
       }
       await sleep(POLL_MS);
     }
   } finally {
-    for (const each of [name, name.replace('rotate', 'rotated')]) await unlink(join(directory, each)).catch(unlessGone);
+    for (const path of [question, answerTo(question)]) await remove(path);
+    // Else it is somebody else's.
+    if (!isAnswered) await remove(join(directory, BELL));
   }
 }
 
-/** The name is all that is said: whoever answers may not be allowed to read it. */
-async function ask(directory: string, what: 'rotate' | 'reopen'): Promise<string> {
-  const name = `${what}-${randomId()}`;
-  await writeFile(join(directory, name), '', { flag: 'wx', mode: 0o600 });
-  return name;
+const answerTo = (question: string): string => question.replace(/rotate-(?=[^/]*$)/, 'rotated-');
+
+/** One that hangs there already may be another user's, and does as well. */
+async function ring(directory: string): Promise<void> {
+  await writeFile(join(directory, BELL), '', { flag: 'wx', mode: 0o600 }).catch((error) => {
+    if (codeOf(error) !== 'EEXIST') throw error;
+  });
 }
 
-const isGone = async (path: string): Promise<boolean> =>
-  await lstat(path).then(
+async function isForgotten(path: string): Promise<boolean> {
+  const stats = await lstat(path).catch(() => null);
+  return stats !== null && Date.now() - stats.mtimeMs > FORGOTTEN_MS;
+}
+
+const remove = (path: string): Promise<void> => unlink(path).catch(unlessGone);
+
+const isGone = (path: string): Promise<boolean> =>
+  lstat(path).then(
     () => false,
     (error) => {
       unlessGone(error);
       return true;
     },
   );
+
+/** Who asked may have given up, and who answers may have been quicker. */
+function unlessGone(error: unknown): void {
+  if (codeOf(error) !== 'ENOENT') throw error;
+}
