@@ -1,10 +1,13 @@
 import { mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { runCli, spawnCli } from '../helpers/cli.ts';
 import { createTestDatabase, type TestDatabase } from '../helpers/postgres.ts';
 import { waitFor } from '../helpers/wait-for.ts';
+
+/** Several processes are started in each test, which takes seconds on a machine that does much else. */
+vi.setConfig({ testTimeout: 240_000 });
 
 let folder = '';
 let file = '';
