@@ -140,7 +140,7 @@ describe.skipIf(!requireTool('rsyslogd') || !requireTool('logrotate'))(
   'the shipped rsyslog and logrotate files',
   () => {
     test(`ship every line once, as it stands in the file, over ${ROTATIONS} rotations and a restart of rsyslog`, {
-      timeout: 400_000,
+      timeout: 900_000,
     }, async () => {
       await using database = await createTestDatabase();
       const config = join(directory, 'event_processor.json');
