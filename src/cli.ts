@@ -23,6 +23,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   record: async () => (await import('./cli/record.ts')).record,
   intake: async () => (await import('./cli/intake.ts')).intake,
   recording: async () => (await import('./cli/recording.ts')).recording,
+  rotate: async () => (await import('./cli/rotate.ts')).rotate,
   journal: async () => (await import('./cli/journal.ts')).journal,
   'verify-log': async () => (await import('./cli/verify-log.ts')).verifyLog,
   demo: async () => (await import('./cli/demo.ts')).demo,

@@ -94,6 +94,7 @@ test('every link leads to a file, and to a heading in it', async () => {
     'docs/sizing.md': SIZING,
     'docs/explain-and-plan.md': EXPLAIN,
     'docs/doctor.md': await read('docs/doctor.md'),
+    'docs/deploy/README.md': await read('docs/deploy/README.md'),
   };
   for (const [page, text] of Object.entries(pages)) {
     for (const [, target = ''] of text.matchAll(LINKED)) {

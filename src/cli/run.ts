@@ -7,6 +7,7 @@ import { formatProblem } from '../config/problem.ts';
 import { EXIT, messageOf, TailraceError } from '../lib/errors.ts';
 import { onFatalError } from '../lib/last-words.ts';
 import { createLogger } from '../lib/logger.ts';
+import { createServiceManager } from '../lib/service-manager.ts';
 import { onSignals } from '../lib/shutdown.ts';
 import { version } from '../lib/version.ts';
 import { createProcessor } from '../processor.ts';
@@ -91,12 +92,14 @@ export const run: Command = {
       stop: stop.signal,
       onConfig: (changed) => mirror.update(recordingSettings(changed)),
     });
+    const service = createServiceManager({ env, report: () => processor.report(), logger });
     const stopListening = onSignals({
       onStop: (signal) => {
+        service.stopping();
         logger.info({ signal }, 'stopping: settling what is in flight; a second signal ends at once');
         stop.abort(new Error(`stopped by ${signal}`));
       },
-      onHangup: () => processor.reopen(),
+      onHangup: () => service.reloading(processor.reopen()),
     });
     try {
       logger.info({ version: version(), config: file }, 'tailrace starting');
@@ -112,6 +115,7 @@ export const run: Command = {
       stopListening();
       if (!once) mirroring.abort();
       await mirror.ended;
+      await service.end();
     }
   },
 };

@@ -5,7 +5,7 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { readFile, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf } from '../lib/errors.ts';
-import { isSocketHeld } from './socket-lock.ts';
+import { isHeld } from './socket-lock.ts';
 
 export interface LockHolder {
   /** `unknown`: this system does not tell. `free` also when there is no lock file. */
@@ -22,7 +22,7 @@ const MOST_PROCESSES = 20_000;
  * @throws errors of the file system, `EACCES` above all, when the lock file itself may not be looked at.
  */
 export async function findLockHolder(directory: string, proc = '/proc'): Promise<LockHolder> {
-  const socket = await isSocketHeld(join(directory, 'lock.sock')).catch(() => false);
+  const socket = await isHeld(directory).catch(() => false);
   if (socket) return { state: 'held', pids: [] };
   const path = join(directory, 'lock');
   const file = await stat(path, { bigint: true }).catch((error) => {

@@ -260,10 +260,19 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
   });
 
   const stage: LogFileStage = Object.assign(transform, {
-    reopen(): void {
+    async reopen(): Promise<void> {
       target?.appender.reopen();
       retry.hurry();
-      look();
+      const looked = async (): Promise<void> => {
+        while (turn !== null) await turn;
+        look();
+        await turn;
+      };
+      await new Promise<void>((resolve) => {
+        // On a disk that is full a batch keeps its turn for as long as it takes.
+        const endTelling = retry.onceFailed(resolve);
+        void looked().finally(endTelling).then(resolve);
+      });
     },
     settled(ids: readonly string[]): void {
       for (const source of target?.known ?? []) source.settled(ids);

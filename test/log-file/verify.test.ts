@@ -6,8 +6,8 @@ import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { EVENT_TYPES } from '../../src/event/catalog.ts';
-import { createRowShape } from '../../src/event/event.ts';
-import { createLineBuilder } from '../../src/event/log-line.ts';
+import { createEvent, createRowShape } from '../../src/event/event.ts';
+import { createLineBuilder, lineOf as textOf } from '../../src/event/log-line.ts';
 import { QUEUE_COLUMNS } from '../../src/event/queue-columns.ts';
 import { inspectLine } from '../../src/log-file/verify/inspect-line.ts';
 import { LineScanner, viewOf } from '../../src/log-file/verify/scan-line.ts';
@@ -38,8 +38,11 @@ function lineOf(
     event_unique_id: `u${id}`,
     ...values,
   };
-  const event = { id: String(id), shape: SHAPE, values: SHAPE.columns.map(({ name }) => row[name] ?? null), bytes: 0 };
-  return build(event, START_US + us);
+  const event = createEvent(
+    SHAPE,
+    SHAPE.columns.map(({ name }) => (name === 'id' ? String(id) : (row[name] ?? null))),
+  );
+  return textOf(build, event, START_US + us);
 }
 
 const linesOf = (from: number, to: number): string =>

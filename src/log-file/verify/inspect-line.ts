@@ -3,8 +3,8 @@
 
 import { isUtf8 } from 'node:buffer';
 import { findEventType } from '../../event/catalog.ts';
+import { jsonString } from '../../event/json-string.ts';
 import { objectMembers } from '../../event/json-text.ts';
-import { jsonString } from '../../event/json-value.ts';
 import { placeOf } from '../../lib/id-bitmap.ts';
 import { behindBlanks, endOfJsonValue } from '../../lib/json-bytes.ts';
 import type { Fault } from './faults.ts';

@@ -3,7 +3,7 @@
 // the keys of types and tables that the catalog does not know.
 
 import { EVENT_TYPES } from '../../event/catalog.ts';
-import { jsonString } from '../../event/json-value.ts';
+import { jsonString } from '../../event/json-string.ts';
 import { endOfJsonValue } from '../../lib/json-bytes.ts';
 
 const NEWLINE = 0x0a;
