@@ -168,7 +168,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
     const { release, ...inheritance } = await inherit(rights.predecessors, own, logger);
     const yielding = new AbortController();
     try {
-      const regime = await persist(async () => enforce(await rights.session(stop), first, rights.epoch));
+      const regime = await persist(async () => enforce(await rights.session(stop), first, rights.epoch, shard));
       if (regime === null) return true;
       const current = { rights, regime };
       inForce = current;
@@ -250,7 +250,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
     const current = inForce;
     while (current !== null && current === inForce && current.regime.config !== config && !stop.aborted) {
       try {
-        current.regime = await enforce(await current.rights.session(stop), config, current.rights.epoch);
+        current.regime = await enforce(await current.rights.session(stop), config, current.rights.epoch, shard);
         nudge.nudge();
         logger.info({ file: options.loaded.file, generation: current.regime.generation }, 'configuration loaded');
       } catch (error) {
