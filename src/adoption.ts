@@ -4,7 +4,7 @@
 // told which events have theirs. Nobody needs the journal after that.
 
 import type { Config, LogFileConfig } from './config/config.ts';
-import { findJournal } from './inheritance.ts';
+import { type FoundJournal, findJournal } from './inheritance.ts';
 import { EXIT, TailraceError } from './lib/errors.ts';
 import type { Logger } from './lib/logger.ts';
 import { type FinishedJournal, finishJournal } from './log-file/finish-journal.ts';
@@ -42,39 +42,24 @@ export async function adopt(
   const locks: LocalLock[] = [];
   const journals: FinishedJournal[] = [];
   try {
-    const places: JournalPlace[] = [];
-    for (const each of onePerJournal(left)) {
-      const found = await findJournal(each, options.own);
-      if (found === 'in use') return false;
-      if (found === 'away') throw unfinished(each, 'is not on this machine');
-      if (found === null) continue;
-      if (found.lock) locks.push(found.lock);
-      places.push({
-        file: fileOf(found.filename, options.config.logFile),
-        directory: found.directory,
-        id: each.journal,
-      });
-    }
+    const places = await findAll(left, options, locks);
+    if (places === 'in use') return false;
     await revokeEpochs(session, epochs);
     const renderer = createRenderer();
     const logged = [];
-    for (const place of places) {
-      const journal = await finishJournal(place, (ids) => unsettledOf(session, table, ids), options.logger);
-      if (journal === null)
-        throw unfinished(
-          left.find(({ journal: id }) => id === place.id),
-          'is missing or damaged',
-        );
+    for (const { directory, filename, id, isLost } of places) {
+      const place = { file: fileOf(filename, options.config.logFile), directory, id };
+      const journal = await finishJournal(place, isLost, (ids) => unsettledOf(session, table, ids), options.logger);
       journals.push(journal);
       for await (const events of readEvents(session, table, journal.ids)) {
-        await withoutLine(events, [journal], (event) => renderer.content(event, options.config.expandJsonColumns));
+        await withoutLine(events, journal.known, (event) => renderer.content(event, options.config.expandJsonColumns));
         logged.push(...events.filter(({ standing }) => standing.logged).map(loggedBefore));
       }
     }
     await finishEpochs(session, table, epochs, logged);
-    for (const journal of journals) journal.settled(journal.ids);
+    for (const journal of journals) journal.settled();
     options.logger.warn(
-      { epochs, events: logged.length, files: places.map(({ file }) => file.filename) },
+      { epochs, events: logged.length, files: places.map(({ filename }) => filename) },
       'brought in what processes of another --shard layout left unfinished; nothing is lost',
     );
     return true;
@@ -82,6 +67,32 @@ export async function adopt(
     for (const journal of journals) await journal.close();
     for (const lock of locks) await lock.release();
   }
+}
+
+/** @param locks takes what is to be released in any case. */
+async function findAll(
+  left: readonly Predecessor[],
+  { own }: AdoptionOptions,
+  locks: LocalLock[],
+): Promise<'in use' | readonly FoundJournal[]> {
+  const places = new Map<string, FoundJournal>();
+  const away: Predecessor[] = [];
+  for (const each of onePerJournal(left)) {
+    const found = await findJournal(each, own);
+    if (found === 'in use') return found;
+    if (found === 'away') away.push(each);
+    else if (found !== null) {
+      if (found.lock) locks.push(found.lock);
+      places.set(each.journalAt, { ...found, isLost: found.isLost || places.get(each.journalAt)?.isLost === true });
+    }
+  }
+  for (const each of away) {
+    // A later process made the folder anew.
+    const found = places.get(each.journalAt);
+    if (found === undefined) throw unfinished(each);
+    places.set(each.journalAt, { ...found, isLost: true });
+  }
+  return [...new Map([...places.values()].map((found) => [found.directory, found])).values()];
 }
 
 const onePerJournal = (left: readonly Predecessor[]): readonly Predecessor[] => [
@@ -95,11 +106,9 @@ const fileOf = (filename: string, own: LogFileConfig | null): JournalPlace['file
   createDirectory: false,
 });
 
-function unfinished(left: Predecessor | undefined, why: string): TailraceError {
-  const who = left === undefined ? 'a process' : describeLeft(left);
-  return new TailraceError(
+const unfinished = (left: Predecessor): TailraceError =>
+  new TailraceError(
     'SHARD_UNFINISHED',
-    `${who} ran in another --shard layout and did not stop in order, and its journal at ${left?.journalAt} ${why}; start a process of the new layout where that journal is, or run that shard once more as it was and stop it with SIGTERM`,
+    `${describeLeft(left)} ran in another --shard layout and did not stop in order, and its journal at ${left.journalAt} is not on this machine: lines of events that PostgreSQL does not know of may stand there; start a process of the new layout where that folder is, or put it back, or stop the new ones, start that shard once more as it was and end it with SIGTERM`,
     { exitCode: EXIT.tryAgain },
   );
-}

@@ -1,6 +1,6 @@
 // Becoming the writer of a queue, or of one shard of it: the locks of its slots, all or none, then a new epoch. What an
-// earlier process left unfinished is found here. Whose slots are ours alone is inherited by the epoch; whose slots fall
-// to several processes, since it ran in another layout, is brought in before, under the locks of all of them.
+// earlier process left unfinished is found here. What had our very slots is inherited by the epoch; what ran in another
+// layout is brought in before, under the locks of all its slots: they may fall to several processes, and its log file too.
 
 import { EXIT, TailraceError } from '../lib/errors.ts';
 import { assertDirect, assertSameBackEnd, assertStillDirect } from './direct.ts';
@@ -162,10 +162,8 @@ export async function assertFits(session: Session, table: QueueTable, journalId:
  * @throws {TailraceError} `START_AFRESH`: the next claim brings it in.
  */
 export async function assertFinished(session: Session, shard: Shard, journal: JournalAt): Promise<void> {
-  const own = new Set(slotsOf(shard));
-  const left = (await readUnfinished(session)).find(
-    (each) => each.journal === journal.id && !each.slots.every((slot) => own.has(slot)),
-  );
+  const isOfOurs = areThoseOf(shard);
+  const left = (await readUnfinished(session)).find((each) => each.journal === journal.id && !isOfOurs(each));
   if (left === undefined) return;
   throw new TailraceError(
     'START_AFRESH',
@@ -190,9 +188,16 @@ async function readUnfinished(session: Session): Promise<readonly Predecessor[]>
   }));
 }
 
+/** Whether these are the slots of the shard, all of them and no other. */
+function areThoseOf(shard: Shard): (left: Predecessor) => boolean {
+  const own = new Set(slotsOf(shard));
+  return ({ slots }) => slots.length === own.size && slots.every((slot) => own.has(slot));
+}
+
 /**
- * What was left unfinished in slots that are not all ours, with all that hangs together with it: closed as one, since a
- * clean epoch says of its slots that all before it is finished. Also what stands in the journal beside our own log file.
+ * What was left unfinished in some of our slots by processes that had others too, or not all of ours, with all that hangs
+ * together with it: closed as one, since a clean epoch says of its slots that all before it is finished. Also what stands
+ * in the journal beside our own log file.
  */
 async function leftByOtherLayouts(
   session: Session,
@@ -201,10 +206,10 @@ async function leftByOtherLayouts(
 ): Promise<{ readonly left: readonly Predecessor[]; readonly slots: readonly number[] }> {
   const all = (await readUnfinished(session)).filter(({ slots }) => slots.length > 0);
   const own = new Set(slotsOf(shard));
-  const isInOwn = ({ slots }: Predecessor): boolean => slots.every((slot) => own.has(slot));
+  const isOfOurs = areThoseOf(shard);
   const touches = (slots: ReadonlySet<number>, each: Predecessor): boolean =>
     each.slots.some((slot) => slots.has(slot));
-  const first = all.filter((each) => !isInOwn(each) && (touches(own, each) || each.journal === journal.id));
+  const first = all.filter((each) => !isOfOurs(each) && (touches(own, each) || each.journal === journal.id));
   const slots = new Set(first.flatMap((each) => each.slots));
   if (first.length === 0) return { left: [], slots: [] };
   for (let size = -1; size !== slots.size; ) {
@@ -215,11 +220,8 @@ async function leftByOtherLayouts(
 }
 
 /** @returns false when it has to wait for somebody else; the session is to be closed then. */
-async function finishOtherLayouts(
-  session: Session,
-  { oid, shard }: QueueTable,
-  options: ClaimOptions,
-): Promise<boolean> {
+async function finishOtherLayouts(session: Session, table: QueueTable, options: ClaimOptions): Promise<boolean> {
+  const { oid, shard } = table;
   const { left, slots } = await leftByOtherLayouts(session, shard, options.journal);
   if (left.length === 0) return true;
   const [alone] = await session.query(TRY_BRINGING_IN_SQL, [oid]);
@@ -229,6 +231,8 @@ async function finishOtherLayouts(
   // Between the look and the locks another process may have come and gone.
   const again = await leftByOtherLayouts(session, shard, options.journal);
   if (again.left.map(({ epoch }) => epoch).join() !== left.map(({ epoch }) => epoch).join()) return false;
+  // Who may not run shall change nothing either.
+  await assertFits(session, table, options.journal.id);
   const whole = await readQueueTable(session, QUEUE_TABLE, options.markProcessed());
   if (!(await options.bringIn(session, whole, left))) return false;
   await session.query(UNLOCK_SLOTS_SQL, [oid, numbers(slots)]);

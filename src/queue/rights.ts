@@ -194,12 +194,14 @@ export class Rights {
           await assertWritable(session);
           await assertStillDirect(session, open);
           if (!isSameServer(await readServer(session), this.server)) throw serverChanged();
+          const isLocked = await lockSlots(session, this.#table);
+          // Behind the locks: in front of them another process may come and go before we get them.
           const [ours] = await session.query(STILL_OURS_SQL, [this.epoch]);
           if (ours?.[0] !== 't')
             throw new TailraceError('REVOKED', 'another tailrace process has taken over this queue', {
               exitCode: EXIT.tryAgain,
             });
-          if (await lockSlots(session, this.#table)) {
+          if (isLocked) {
             // Nobody kept other layouts out while we were away.
             await assertFits(session, this.#table, null);
             await session.listen('tailrace', onWake);

@@ -1,7 +1,8 @@
 // Several processes on one queue, each with its slots and its log file, killed again and again and started in another
 // number: whoever owns a slot now finds what was in flight, waited or failed, whatever file its line is in (QUEUE B6).
 
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { stateDirectory } from '../../src/log-file/local-lock.ts';
@@ -71,6 +72,64 @@ test('shards that are killed and started in another number lose and repeat nothi
   expect(await judge({ ...scene, mayBeTorn: false, sideBySide: true }), said()).toEqual([]);
   expect(adopted).toBeGreaterThan(0);
 });
+
+/** Starts shards, has lines written for so many events that PostgreSQL is not told of, and kills all. */
+async function dieInFlight(scene: Scene, of: number, events: number): Promise<void> {
+  const programs = await startShards(scene, of);
+  await Promise.all(programs.map((each) => each.started()));
+  const client = await scene.database.client();
+  await client.query('BEGIN; LOCK TABLE tailrace.writer');
+  await insert(scene, createRandom(SEED), events);
+  const logged = async (): Promise<number> => {
+    const counts = programs.map((_, index) => linesOf(`${scene.log}.${index}`));
+    return (await Promise.all(counts)).reduce((sum, each) => sum + each, 0);
+  };
+  await waitFor(async () => (await logged()) === events, { what: 'the lines of what is in flight' });
+  await kill(programs);
+  await client.query('COMMIT');
+  await client.end();
+}
+
+test('fewer shards begin although one of them has the log file of a killed one whose slots are the other one’s', async () => {
+  await using scene = await createScene({ database: await createQueue() });
+  await spread(scene);
+  await dieInFlight(scene, 4, 120);
+  // Shard 2/4 wrote to the second one's file, and its slots are the first one's now.
+  const two = [await start(scene, 0, 2, '0')];
+  await two[0]?.started();
+  two.push(await start(scene, 1, 2, '2'));
+  await two[1]?.started();
+  await waitUntilSettled(scene);
+  await passFreshEvent(scene);
+  for (const each of two) await stop(each);
+  const said = two.map((each) => each.said).join('\n');
+  expect(await judge({ ...scene, sideBySide: true }), `TAILRACE_SEED=${SEED}\n${said}`).toEqual([]);
+  expect(said).not.toMatch(/may stand in its file and in ours/);
+});
+
+test.each(['removed', 'damaged'])(
+  'a journal that was %s beside the log file is made up for by the end of that file',
+  async (fate) => {
+    await using scene = await createScene({ database: await createQueue() });
+    await spread(scene);
+    await dieInFlight(scene, 2, 120);
+    const directory = stateDirectory(`${scene.log}.0`);
+    const segments = (await readdir(directory)).filter((name) => name.startsWith('journal-'));
+    expect(segments.length).toBeGreaterThan(0);
+    for (const name of segments) {
+      if (fate === 'removed') await rm(join(directory, name));
+      else await writeFile(join(directory, name), Buffer.alloc(4096, 'x'));
+    }
+    const four = await Promise.all([0, 1, 2, 3].map((index) => start(scene, index, 4)));
+    await Promise.all(four.map((each) => each.started()));
+    await waitUntilSettled(scene);
+    await passFreshEvent(scene);
+    for (const each of four) await stop(each);
+    const said = four.map((each) => each.said).join('\n');
+    expect(await judge({ ...scene, sideBySide: true }), `TAILRACE_SEED=${SEED}\n${said}`).toEqual([]);
+    expect(said).toMatch(/missing or damaged; the end of the log file is read instead/);
+  },
+);
 
 test('slots whose lines are in a journal that is not there are read by nobody until it is back', async () => {
   const random = createRandom(SEED);
