@@ -1,5 +1,5 @@
 // What processes of another layout left unfinished (2 shards were killed, 4 are started): the slots that one journal
-// speaks of belong to several processes now, and only one of them can have it. So the first that comes brings it in for
+// speaks of belong to several processes now, or its log file to another one than its slots, and only one can have it. So the first that comes brings it in for
 // all, under the locks of all these slots: the lines go into the log file they were on their way to, and PostgreSQL is
 // told which events have theirs. Nobody needs the journal after that.
 
@@ -16,17 +16,21 @@ import { describeLeft, type Predecessor } from './queue/claim.ts';
 import { finishEpochs, loggedBefore, readEvents, revokeEpochs } from './queue/logged-before.ts';
 import { unsettledOf } from './queue/rows.ts';
 import type { Session } from './queue/session.ts';
+import { type Shard, slotsOf } from './queue/slots.ts';
 import type { QueueTable } from './queue/table.ts';
 
 export interface AdoptionOptions {
   readonly config: Config;
   /** The folder whose lock we hold, and the journal in it; null = no log file. */
   readonly own: { readonly id: string; readonly directory: string } | null;
+  /** Ours. */
+  readonly shard: Shard;
   readonly logger: Logger;
 }
 
 /**
- * Brings in all that these epochs left, or nothing.
+ * Brings in all that these epochs left, or nothing; what had our very slots is left to be inherited, with a warning, when
+ * its journal is not to be had.
  *
  * @param table the queue table with the events of all shards.
  * @returns false when one of their journals is in use.
@@ -44,6 +48,7 @@ export async function adopt(
   try {
     const places = await findAll(left, options, locks);
     if (places === 'in use') return false;
+    if (places === 'to inherit') return true;
     await revokeEpochs(session, epochs);
     const renderer = createRenderer();
     const logged = [];
@@ -58,9 +63,10 @@ export async function adopt(
     }
     await finishEpochs(session, table, epochs, logged);
     for (const journal of journals) journal.settled();
+    if (places.length === 0) return true;
     options.logger.warn(
       { epochs, events: logged.length, files: places.map(({ filename }) => filename) },
-      'brought in what processes of another --shard layout left unfinished; nothing is lost',
+      'brought in what processes with another --shard or log file left unfinished; nothing is lost',
     );
     return true;
   } finally {
@@ -72,9 +78,9 @@ export async function adopt(
 /** @param locks takes what is to be released in any case. */
 async function findAll(
   left: readonly Predecessor[],
-  { own }: AdoptionOptions,
+  { own, shard }: AdoptionOptions,
   locks: LocalLock[],
-): Promise<'in use' | readonly FoundJournal[]> {
+): Promise<'in use' | 'to inherit' | readonly FoundJournal[]> {
   const places = new Map<string, FoundJournal>();
   const away: Predecessor[] = [];
   for (const each of onePerJournal(left)) {
@@ -89,7 +95,11 @@ async function findAll(
   for (const each of away) {
     // A later process made the folder anew.
     const found = places.get(each.journalAt);
-    if (found === undefined) throw unfinished(each);
+    if (found === undefined) {
+      // As without shards: whoever takes over on another host says so, and goes on.
+      if (left.every(({ slots }) => slots.join() === slotsOf(shard).join())) return 'to inherit';
+      throw unfinished(each);
+    }
     places.set(each.journalAt, { ...found, isLost: true });
   }
   return [...new Map([...places.values()].map((found) => [found.directory, found])).values()];

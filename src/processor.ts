@@ -147,7 +147,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
         markProcessed: () => config.onDelivered === 'mark_processed',
         bringIn: async (session, whole, left) => {
           waitsFor = 'a journal of another layout';
-          return await adopt(session, whole, left, { config: underConfig, own: ownOf(), logger });
+          return await adopt(session, whole, left, { config: underConfig, own: ownOf(), shard, logger });
         },
         onWake: nudge.nudge,
         logger,

@@ -1,6 +1,7 @@
 // Becoming the writer of a queue, or of one shard of it: the locks of its slots, all or none, then a new epoch. What an
 // earlier process left unfinished is found here. What had our very slots is inherited by the epoch; what ran in another
-// layout is brought in before, under the locks of all its slots: they may fall to several processes, and its log file too.
+// layout is brought in before, under the locks of all its slots: they may fall to several processes, and its log file
+// to another one.
 
 import { EXIT, TailraceError } from '../lib/errors.ts';
 import { assertDirect, assertSameBackEnd, assertStillDirect } from './direct.ts';
@@ -45,7 +46,8 @@ export interface ClaimOptions {
   readonly journal: JournalAt;
   readonly markProcessed: () => boolean;
   /**
-   * Brings in what epochs of another layout left unfinished, and marks them clean; the locks of all their slots are held.
+   * Brings in what epochs of another layout left unfinished, or of our own beside another log file, and marks them clean;
+   * the locks of all their slots are held. What has our very slots it may leave to be inherited.
    *
    * @param whole the queue table with the events of all shards.
    * @returns false when a journal is in use: nothing is changed then, and it is to be tried again.
@@ -162,8 +164,9 @@ export async function assertFits(session: Session, table: QueueTable, journalId:
  * @throws {TailraceError} `START_AFRESH`: the next claim brings it in.
  */
 export async function assertFinished(session: Session, shard: Shard, journal: JournalAt): Promise<void> {
-  const isOfOurs = areThoseOf(shard);
-  const left = (await readUnfinished(session)).find((each) => each.journal === journal.id && !isOfOurs(each));
+  const left = (await readUnfinished(session)).find(
+    (each) => each.journal === journal.id && !isInherited(each, shard, journal),
+  );
   if (left === undefined) return;
   throw new TailraceError(
     'START_AFRESH',
@@ -188,10 +191,13 @@ async function readUnfinished(session: Session): Promise<readonly Predecessor[]>
   }));
 }
 
-/** Whether these are the slots of the shard, all of them and no other. */
-function areThoseOf(shard: Shard): (left: Predecessor) => boolean {
-  const own = new Set(slotsOf(shard));
-  return ({ slots }) => slots.length === own.size && slots.every((slot) => own.has(slot));
+/**
+ * Whether the next epoch inherits what was left: from the slots of the shard, all of them and no other; and beside the
+ * same log file, since another shard may want the other one. Without shards nobody else does.
+ */
+function isInherited({ journal, slots }: Predecessor, shard: Shard, own: JournalAt): boolean {
+  const isOfOurSlots = slots.join() === slotsOf(shard).join();
+  return isOfOurSlots && (shard.of === 1 || journal === own.id);
 }
 
 /**
@@ -206,10 +212,11 @@ async function leftByOtherLayouts(
 ): Promise<{ readonly left: readonly Predecessor[]; readonly slots: readonly number[] }> {
   const all = (await readUnfinished(session)).filter(({ slots }) => slots.length > 0);
   const own = new Set(slotsOf(shard));
-  const isOfOurs = areThoseOf(shard);
   const touches = (slots: ReadonlySet<number>, each: Predecessor): boolean =>
     each.slots.some((slot) => slots.has(slot));
-  const first = all.filter((each) => !isOfOurs(each) && (touches(own, each) || each.journal === journal.id));
+  const first = all.filter(
+    (each) => !isInherited(each, shard, journal) && (touches(own, each) || each.journal === journal.id),
+  );
   const slots = new Set(first.flatMap((each) => each.slots));
   if (first.length === 0) return { left: [], slots: [] };
   for (let size = -1; size !== slots.size; ) {
