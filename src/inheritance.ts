@@ -11,8 +11,8 @@ import { acquireLocalLock, type LocalLock, logFileOf } from './log-file/local-lo
 import type { JournalPlace } from './log-file/target.ts';
 import type { Predecessor } from './queue/claim.ts';
 
-/** Longer than an attempt of a process that stands by, which gives the lock back after it. */
-const LOCK_PATIENCE_MS = 3_000;
+/** Longer than an attempt of another process to begin, which gives the lock back after it. */
+const LOCK_PATIENCE_MS = 5_000;
 const LOCK_POLL_MS = 20;
 
 export interface Inheritance {
@@ -100,7 +100,7 @@ export async function findJournal(
     return journalAt === `${hostname()}:${directory}` ? { ...place, id: own.id, isLost: true, lock: null } : 'away';
   }
   if (!(await isHere(directory, journal))) return 'away';
-  const lock = await lockOf(directory);
+  const lock = await lockSoon(directory);
   return lock ? { ...place, lock } : 'in use';
 }
 
@@ -112,7 +112,7 @@ async function isHere(directory: string, journal: string): Promise<boolean> {
   return id.trim() === journal;
 }
 
-/** Who stands by with that log file has its lock for a moment only, now and then. */
+/** Who stands by with that log file, or wants to begin, has its lock for a moment only, now and then. */
 async function lockSoon(directory: string): Promise<LocalLock | null> {
   for (const until = performance.now() + LOCK_PATIENCE_MS; ; ) {
     const lock = await lockOf(directory);

@@ -3,6 +3,7 @@
 // layout is brought in before, under the locks of all its slots: they may fall to several processes, and its log file
 // to another one.
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { EXIT, TailraceError } from '../lib/errors.ts';
 import { assertDirect, assertSameBackEnd, assertStillDirect } from './direct.ts';
 import { assertPrivileges } from './privileges.ts';
@@ -15,14 +16,20 @@ import {
   ENTER_ALONE_SQL,
   ENTER_SQL,
   LIVING_SQL,
+  LOCK_FREE_SLOTS_SQL,
   LOCK_SLOTS_SQL,
   REVOKE_SQL,
+  SAY_RUNNING_SQL,
   TIDY_WRITERS_SQL,
   TRY_BRINGING_IN_SQL,
   UNFINISHED_SQL,
   UNLOCK_SLOTS_SQL,
 } from './sql/rights.ts';
 import { type QueueTable, readQueueTable } from './table.ts';
+
+/** Longer than an attempt of another process to begin. */
+const PATIENCE_MS = 5_000;
+const POLL_MS = 20;
 
 /** Which journal holds what is in flight, and where: recovery of the next owner looks there. */
 export interface JournalAt {
@@ -121,7 +128,7 @@ export async function assertWritable(session: Session): Promise<void> {
   );
 }
 
-/** The processes that hold their slots now, but ours. */
+/** The processes that run now, but ours. */
 async function readLiving(session: Session, { oid }: QueueTable) {
   return (await session.query(LIVING_SQL, [oid])).map(([epoch, slots, journal, journalAt]) => ({
     epoch: String(epoch),
@@ -226,6 +233,22 @@ async function leftByOtherLayouts(
   return { left: all.filter((each) => touches(slots, each)), slots: [...slots].filter((slot) => !own.has(slot)) };
 }
 
+/**
+ * Locks slots of others, who all have them for a moment with each attempt to begin. What is free is kept, and only one
+ * process brings in at a time: so it gets them all, however slow the attempts are.
+ */
+async function lockSoon(session: Session, oid: string, slots: readonly number[]): Promise<boolean> {
+  let missing = slots;
+  for (const untilMs = performance.now() + PATIENCE_MS; ; ) {
+    const got = new Set(
+      (await session.query(LOCK_FREE_SLOTS_SQL, [oid, numbers(missing)])).map(([slot]) => Number(slot)),
+    );
+    missing = missing.filter((slot) => !got.has(slot));
+    if (missing.length === 0 || performance.now() > untilMs) return missing.length === 0;
+    await sleep(POLL_MS);
+  }
+}
+
 /** @returns false when it has to wait for somebody else; the session is to be closed then. */
 async function finishOtherLayouts(session: Session, table: QueueTable, options: ClaimOptions): Promise<boolean> {
   const { oid, shard } = table;
@@ -233,13 +256,12 @@ async function finishOtherLayouts(session: Session, table: QueueTable, options: 
   if (left.length === 0) return true;
   const [alone] = await session.query(TRY_BRINGING_IN_SQL, [oid]);
   if (alone?.[0] !== 't') return false;
-  const [got] = await session.query(LOCK_SLOTS_SQL, [oid, numbers(slots)]);
-  if (got?.[0] !== 't') return false;
+  // Who may not run shall change nothing either.
+  await assertFits(session, table, options.journal.id);
+  if (!(await lockSoon(session, oid, slots))) return false;
   // Between the look and the locks another process may have come and gone.
   const again = await leftByOtherLayouts(session, shard, options.journal);
   if (again.left.map(({ epoch }) => epoch).join() !== left.map(({ epoch }) => epoch).join()) return false;
-  // Who may not run shall change nothing either.
-  await assertFits(session, table, options.journal.id);
   const whole = await readQueueTable(session, QUEUE_TABLE, options.markProcessed());
   if (!(await options.bringIn(session, whole, left))) return false;
   await session.query(UNLOCK_SLOTS_SQL, [oid, numbers(slots)]);
@@ -262,6 +284,7 @@ async function enter(
   const predecessors = (await readUnfinished(session)).filter((each) => each.slots.some((slot) => own.has(slot)));
   const [entered] = await session.query(ENTER_SQL, [slots, journal.id, journal.at]);
   const epoch = String(entered?.[0]);
+  await session.query(SAY_RUNNING_SQL, [table.oid, epoch]);
   await session.query(TIDY_WRITERS_SQL, [epoch]);
   await session.query('COMMIT');
   return { epoch, predecessors };

@@ -22,7 +22,7 @@ import { assertSameBackEnd, assertStillDirect } from './direct.ts';
 import { QUEUE_TABLE } from './schema.ts';
 import { isSameServer, readServer, type Server } from './server.ts';
 import type { Session } from './session.ts';
-import { LEAVE_SQL, MOVE_JOURNAL_SQL, STILL_OURS_SQL } from './sql/rights.ts';
+import { LEAVE_SQL, MOVE_JOURNAL_SQL, SAY_RUNNING_SQL, STILL_OURS_SQL } from './sql/rights.ts';
 import { type QueueTable, readQueueTable } from './table.ts';
 
 /** A lock that is taken, or a database that is down, is tried again after this, with jitter. */
@@ -202,6 +202,7 @@ export class Rights {
               exitCode: EXIT.tryAgain,
             });
           if (isLocked) {
+            await session.query(SAY_RUNNING_SQL, [this.#table.oid, this.epoch]);
             // Nobody kept other layouts out while we were away.
             await assertFits(session, this.#table, null);
             await session.listen('tailrace', onWake);

@@ -4,6 +4,7 @@ import { finishEpochs } from '../../src/queue/logged-before.ts';
 import { Rights, type RightsOptions } from '../../src/queue/rights.ts';
 import type { Session } from '../../src/queue/session.ts';
 import { WHOLE } from '../../src/queue/slots.ts';
+import { readWriters } from '../../src/queue/writers.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 import { acquireRights, createQueue, type Queue, SILENT } from './world.ts';
 
@@ -150,6 +151,22 @@ test('a process that does not fit those that run brings nothing in', async () =>
   const options = optionsOf(queue, { ...shardOptions(1, 4), bringIn });
   await expect(Rights.acquire(options)).rejects.toMatchObject({ code: 'SHARD_LAYOUT' });
   expect(isAsked).toBe(false);
+});
+
+test('who only tries to begin is not taken for one who runs', async () => {
+  const queue = await createQueue();
+  const first = await acquireRights(queue, half(0));
+  await first.release(false);
+  const client = await queue.database.client();
+  // Just the slots of the one who died.
+  await client.query(
+    `SELECT pg_advisory_lock(('events'::regclass::int8 - 2147483648)::int4, s) FROM generate_series(0, 62, 2) s`,
+  );
+  const [writer] = await readWriters(queue.session, first.table);
+  expect(writer).toMatchObject({ shard: '0/2', state: 'gone' });
+  const other = await acquireRights(queue, shardOptions(3, 4));
+  expect(other.held).toBe(true);
+  await client.end();
 });
 
 test('of two layouts that begin at once one comes in', async () => {
