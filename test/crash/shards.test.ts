@@ -4,7 +4,7 @@
 import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { stateDirectory } from '../../src/log-file/local-lock.ts';
 import { readLines, scaled } from '../acceptance/world.ts';
 import { waitFor } from '../helpers/wait-for.ts';
@@ -25,7 +25,9 @@ async function start(scene: Scene, index: number, of: number, name = `${index}`)
   const config = JSON.parse(await readFile(scene.config, 'utf8'));
   const file = `${scene.config}.${name}`;
   await writeFile(file, JSON.stringify({ ...config, logfile: { filename: `${scene.log}.${name}` } }));
-  return scene.run({ args: ['--config', file, ...(of > 1 ? ['--shard', `${index}/${of}`] : [])] });
+  const program = scene.run({ args: ['--config', file, ...(of > 1 ? ['--shard', `${index}/${of}`] : [])] });
+  onTestFinished(() => program[Symbol.asyncDispose]());
+  return program;
 }
 
 /** @param turn the log files of four shards, given to them in turn from another one on. */
