@@ -133,7 +133,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
         markProcessed: () => config.onDelivered === 'mark_processed',
         bringIn: async (session, whole, left) => {
           waitsFor = 'a journal of another layout';
-          return await adopt(session, whole, left, { config: underConfig, own: ownOf(), logger });
+          return await adopt(session, whole, left, { config: underConfig, own: ownOf(), shard, logger });
         },
         onWake: nudge.nudge,
         logger,
@@ -156,7 +156,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
     const endAnswering = answerRequests(folders, reopen);
     const yielding = new AbortController();
     try {
-      const regime = await persist(async () => enforce(await rights.session(stop), first, rights.epoch));
+      const regime = await persist(async () => enforce(await rights.session(stop), first, rights.epoch, shard));
       if (regime === null) return true;
       const current = { rights, regime };
       inForce = current;
@@ -246,7 +246,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
     const current = inForce;
     while (current !== null && current === inForce && current.regime.config !== config && !stop.aborted) {
       try {
-        current.regime = await enforce(await current.rights.session(stop), config, current.rights.epoch);
+        current.regime = await enforce(await current.rights.session(stop), config, current.rights.epoch, shard);
         nudge.nudge();
         logger.info({ file: options.loaded.file, generation: current.regime.generation }, 'configuration loaded');
       } catch (error) {
