@@ -64,8 +64,9 @@ export class IdBitmap {
   }
 
   has(block: number, bit: number): boolean {
-    const words = this.words(block);
-    return words !== null && ((words[bit >> 5] as number) & (1 << (bit & 31))) !== 0;
+    if (block !== this.#lastBlock && !this.#find(block)) return false;
+    const page = this.#pages[Math.floor(this.#lastSlot / PAGE_BLOCKS)] as Uint32Array;
+    return ((page[(this.#lastSlot % PAGE_BLOCKS) * WORDS + (bit >> 5)] as number) & (1 << (bit & 31))) !== 0;
   }
 
   /** The 32 words of a block; null when none of its ids is in the set. */

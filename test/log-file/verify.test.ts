@@ -196,6 +196,14 @@ test('a byte that is no UTF-8 is found, and its event is not held for missing', 
   expect(seen.size).toBe(4);
 });
 
+test('a column that other lines have is found when it stands twice', async () => {
+  const [first, second, third] = [1, 2, 3].map((id) => lineOf(id, { list_label: 'x', 'their "own" column': 'y' }));
+  const doubled = (second ?? '').replace('}\n', ',"list_label":"z"}\n');
+  expect(await findingsOf(`${first}${doubled}${third}`)).toEqual([
+    expect.stringMatching(/^log:2:\d+ key_twice: the key list_label stands twice$/),
+  ]);
+});
+
 test('a line of 10 MB is good', async () => {
   expect(await findingsOf(lineOf(1) + lineOf(2, { email: 'ä"\\'.repeat(2_000_000) }) + lineOf(3))).toEqual([]);
 });
