@@ -61,7 +61,7 @@ describe
   test.each(lines)('$ %s', { timeout: 180_000 }, async (line) => {
     const way: Way = WAYS[line] ?? {};
     if (way.after !== undefined) expect(await world.bash(way.after)).toMatchObject({ code: 0 });
-    const { code, stdout, stderr } = await world.bash(way.as ?? line, way.until);
+    const { code, stdout, stderr } = await world.bash(way.as ?? line, way);
     const isRight =
       (way.until ? code === null : (way.codes ?? [0]).includes(code ?? -1)) &&
       (way.stderr ? way.stderr.test(stderr) : stderr === '');

@@ -1,15 +1,15 @@
 // How an example is run that does not simply end with exit code 0 and nothing on standard error in the world that
 // world.ts makes. One entry for each such line, as it stands in `--help`, in the README or in a page of docs/.
 
-export interface Way {
+import type { BashOptions } from './world.ts';
+
+export interface Way extends BashOptions {
   /** It is not run, and this is why. */
   readonly not?: string;
   /** What is run in its place, with the reason beside it. */
   readonly as?: string;
   /** Run before it, to make what it speaks of. */
   readonly after?: string;
-  /** It goes on for ever: it is stopped once it has said this on either stream. */
-  readonly until?: RegExp;
   /** Exit codes that are right; 0 unless given. */
   readonly codes?: readonly number[];
   /** What it may say on standard error; nothing unless given. */
@@ -21,8 +21,13 @@ const PROCESSOR: Way = { until: /started as the writer/, stderr: /started as the
 /** INFO and WARN, no ERROR. */
 const DIAGNOSTICS = /^(?!.*"level":[56]0)/s;
 const INTAKE: Way = { until: /intake listening/, stderr: /intake listening/ };
+/** It says how far it came; and `events.jsonl` is what a producer wrote, not the log. */
+const RECORDER: Way = { folder: 'var/log/app', stderr: /^(?!.*:\d+: )/s };
 /** Another program may have the usual port. */
 const ANY_PORT = 'tailrace intake --listen 127.0.0.1:0';
+
+/** It shows its progress. */
+const CURL: Way = { beside: ANY_PORT, stderr: /% Total/ };
 
 export const WAYS: Readonly<Record<string, Way>> = {
   'npm ci && npm run demo': PACKAGING,
@@ -62,5 +67,20 @@ export const WAYS: Readonly<Record<string, Way>> = {
     as: 'tailrace intake --listen 0.0.0.0:0 --token-file /etc/tailrace/tokens',
   },
   'tailrace intake --listen unix:/run/tailrace/intake.sock': INTAKE,
+  ...Object.fromEntries(
+    [
+      'tailrace record events.jsonl',
+      'tailrace record --resume events.jsonl.gz',
+      'tailrace record --all events.jsonl',
+      'tailrace record --resume /var/log/app/events.jsonl',
+    ].map((line) => [line, RECORDER]),
+  ),
+  'tailrace record --resume monday.jsonl.gz tuesday.json': { stderr: /no position/ },
+  ...Object.fromEntries(
+    [
+      `curl -d '{"event_type": "scomp"}' -H 'Content-Type: application/json' http://127.0.0.1:8025/events`,
+      `curl -d '{"event_type": "scomp", "email": "ann@example.org"}' -H 'Content-Type: application/json' http://127.0.0.1:8025/events`,
+    ].map((line) => [line, CURL]),
+  ),
   'man -l docs/tailrace.1': { stderr: /^$|cannot chdir|troff/ },
 };

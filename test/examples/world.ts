@@ -32,12 +32,17 @@ export interface World extends AsyncDisposable {
   readonly url: string;
   /** The text with the world's paths turned back into those of the examples. */
   unmapped(text: string): string;
-  /**
-   * Runs a command line in bash, its paths and database URLs replaced by the world's.
-   *
-   * @param until it goes on until it has said this, and is stopped with SIGTERM then.
-   */
-  bash(line: string, until?: RegExp): Promise<Ended>;
+  /** Runs a command line in bash, its paths and database URLs replaced by the world's. */
+  bash(line: string, options?: BashOptions): Promise<Ended>;
+}
+
+export interface BashOptions {
+  /** It goes on until it has said this on either stream, and is stopped with SIGTERM then. */
+  readonly until?: RegExp | undefined;
+  /** Where it is run, below the root; default var/log/tailrace. */
+  readonly folder?: string | undefined;
+  /** Runs meanwhile; the address on which it says to listen takes the place of 127.0.0.1 and port in the line. */
+  readonly beside?: string | undefined;
 }
 
 /** @param options.bare only programs, folders and an empty database. */
@@ -54,57 +59,72 @@ export async function createExampleWorld(options: { readonly bare?: boolean } = 
   await program('tailrace', `exec '${process.execPath}' '${TAILRACE}' "$@"`);
   await program('producer', `echo '{"event_type": "scomp", "email": "ann@example.org"}'`);
 
+  const mapped = (line: string): string =>
+    line
+      .replace(PATHS, `${root}/`)
+      .replace(DATABASES, (_, kept?: string) =>
+        kept?.startsWith('options=') ? `${database.url}&${kept}` : database.url,
+      );
+  const environment = {
+    PATH: `${join(root, 'bin')}${delimiter}${process.env.PATH}`,
+    HOME: root,
+    SHELL: '/bin/bash',
+    TAILRACE_DATABASE_URL: database.url,
+    SUPPRESSION_URL: receiver.url(),
+    MANPAGER: 'cat',
+  };
+  /** Starts a line in a process group of its own. */
+  const start = (line: string, cwd: string) => {
+    const child = spawn('bash', ['-o', 'pipefail', '-c', mapped(line)], { cwd, detached: true, env: environment });
+    const said = { stdout: '', stderr: '' };
+    for (const stream of ['stdout', 'stderr'] as const) {
+      child[stream].setEncoding('utf8').on('data', (text: string) => {
+        said[stream] += text;
+      });
+    }
+    child.stdin.on('error', () => undefined).end();
+    let isOver = false;
+    const closed = once(child, 'close').then(([code]) => {
+      isOver = true;
+      return code as number | null;
+    });
+    const stop = async (signal: NodeJS.Signals): Promise<void> => {
+      if (!isOver && child.pid) process.kill(-child.pid, signal);
+      await closed;
+    };
+    const says = async (pattern: RegExp): Promise<boolean> => {
+      await waitFor(() => isOver || pattern.test(said.stdout) || pattern.test(said.stderr), { timeoutMs: PATIENCE_MS });
+      return !isOver;
+    };
+    return { said, closed, stop, says };
+  };
+
   const world: World = {
     root,
     url: database.url,
     unmapped: (text) => text.replaceAll(root, ''),
-    async bash(line, until) {
-      const child = spawn(
-        'bash',
-        ['-o', 'pipefail', '-c', line.replace(PATHS, `${root}/`).replace(DATABASES, (_, kept?: string) => kept?.startsWith('options=') ? `${database.url}&${kept}` : database.url)],
-        {
-          cwd: home,
-          detached: true,
-          env: {
-            PATH: `${join(root, 'bin')}${delimiter}${process.env.PATH}`,
-            HOME: root,
-            SHELL: '/bin/bash',
-            TAILRACE_DATABASE_URL: database.url,
-            SUPPRESSION_URL: receiver.url(),
-            MANPAGER: 'cat',
-          },
-        },
-      );
-      let stdout = '';
-      let stderr = '';
-      child.stdout.setEncoding('utf8').on('data', (text: string) => {
-        stdout += text;
-      });
-      child.stderr.setEncoding('utf8').on('data', (text: string) => {
-        stderr += text;
-      });
-      child.stdin.on('error', () => undefined).end();
-      let isOver = false;
-      const closed = once(child, 'close').then(([code]) => {
-        isOver = true;
-        return code as number | null;
-      });
-      const stop = (signal: NodeJS.Signals) => {
-        if (!isOver && child.pid) process.kill(-child.pid, signal);
-      };
-      const patience = setTimeout(() => stop('SIGKILL'), PATIENCE_MS);
+    async bash(line, { until, folder, beside } = {}) {
+      const other = beside ? start(beside, home) : null;
       try {
-        if (until) {
-          await waitFor(() => isOver || until.test(stdout) || until.test(stderr), { timeoutMs: PATIENCE_MS });
-          if (!isOver) {
-            stop('SIGTERM');
-            await closed;
-            return { code: null, stdout, stderr };
-          }
+        let text = line;
+        if (other) {
+          await other.says(/"address":"[^"]*:\d+"/);
+          text = line.replace(
+            /127\.0\.0\.1:\d+/,
+            `127.0.0.1:${/"address":"[^"]*:(\d+)"/.exec(other.said.stderr)?.[1]}`,
+          );
         }
-        return { code: await closed, stdout, stderr };
+        const one = start(text, folder === undefined ? home : join(root, folder));
+        const patience = setTimeout(() => void one.stop('SIGKILL'), PATIENCE_MS);
+        try {
+          if (until === undefined || !(await one.says(until))) return { code: await one.closed, ...one.said };
+          await one.stop('SIGTERM');
+          return { code: null, ...one.said };
+        } finally {
+          clearTimeout(patience);
+        }
       } finally {
-        clearTimeout(patience);
+        await other?.stop('SIGTERM');
       }
     },
     async [Symbol.asyncDispose]() {
@@ -155,11 +175,12 @@ async function furnish(world: World, home: string, url: string): Promise<void> {
 `;
   for (const line of [
     'tailrace init',
+    'tailrace recording enable --all',
     `psql -qX "$TAILRACE_DATABASE_URL" -c "SELECT setval('events_seq', 4710)" >/dev/null`,
     `echo '${events}' | tailrace record --all`,
     'tailrace run --once',
     'cp events.jsonl /archive/events.jsonl-20261121 && gzip -k /archive/events.jsonl-20261121',
-    'gzip -k monday.jsonl && cp monday.jsonl.gz events.jsonl.gz',
+    'gzip -k monday.jsonl && cp monday.jsonl.gz /var/log/app/events.jsonl.gz',
     `echo '${events}' | tailrace record --all`,
   ]) {
     const { code, stderr } = await world.bash(line);
