@@ -15,12 +15,12 @@ const EXIT_STATUS = [
   [EXIT.tryAgain, 'something else is at work: try again later'],
 ] as const;
 
-const ENVIRONMENT = [
-  ['TAILRACE_DATABASE_URL', 'The database, unless --database names it; else the PG* variables of libpq do.'],
-  ['TAILRACE_CONFIG', 'The configuration file, unless --config names it.'],
-  ['TAILRACE_CONTROL_DIR', 'The directory of the recording switches, unless --control-dir names it.'],
-  ['TZ', 'The time zone of the date that `filename_append_date` appends.'],
-] as const;
+const ENVIRONMENT: Readonly<Record<string, string>> = {
+  TAILRACE_DATABASE_URL: 'The database, unless --database names it; else the PG* variables of libpq do.',
+  TAILRACE_CONFIG: 'The configuration file, unless --config names it.',
+  TAILRACE_CONTROL_DIR: 'The directory of the recording switches, unless --control-dir names it.',
+  TZ: 'The time zone of the date that `filename_append_date` appends.',
+};
 
 /** @param load loads all commands, in the order of `tailrace --help`. */
 export function createMan(load: () => Promise<readonly Command[]>): Command {
@@ -56,7 +56,7 @@ export function renderManual(commands: readonly Command[]): string {
     '.SH COMMANDS',
     ...commands.flatMap(renderCommand),
     '.SH ENVIRONMENT',
-    ...ENVIRONMENT.flatMap(([name, purpose]) => ['.TP', `.B ${literal(name)}`, prose(purpose)]),
+    ...Object.entries(ENVIRONMENT).flatMap(([name, purpose]) => ['.TP', `.B ${literal(name)}`, prose(purpose)]),
     '.SH FILES',
     ...CONFIG_LOCATIONS.flatMap((place) => ['.TP', `.I ${literal(place)}`, 'Configuration; the first that is there.']),
     '.SH EXIT STATUS',

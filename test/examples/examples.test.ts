@@ -1,6 +1,6 @@
 // Every example in --help, in the README and in the pages is run as it stands, by bash, in a world of its own.
 
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -70,6 +70,25 @@ describe
         `the example in ${source} ended with ${code ?? 'SIGTERM'}: ${line}\n${world.unmapped(`${stdout.slice(-2_000)}\n${stderr.slice(-4_000)}`)}\n` +
           'mend it, or say in test/examples/ways.ts how it is to be run or why it is not, or add what it names to test/examples/world.ts',
       );
+    }
+  });
+});
+
+describe.skipIf(!TOOLS.every(requireTool))('the first run of the README', () => {
+  test('prints what is shown', { timeout: 180_000 }, async () => {
+    await using bare = await createExampleWorld({ bare: true });
+    const page = await readFile(join(ROOT, 'README.md'), 'utf8');
+    const [, section = ''] = /^## First run\n(.*?)^## /ms.exec(page) ?? [];
+    const [, config = ''] = /^```json\n(.*?)^```/ms.exec(section) ?? [];
+    const shown = [...section.matchAll(/^```console\n(.*?)^```/gms)].flatMap(([, block = '']) =>
+      [...block.matchAll(/^\$ (.*)\n((?:(?!\$ ).+\n)*)/gm)].map(([, line = '', output = '']) => ({ line, output })),
+    );
+    const compared = shown.filter(({ line }) => !/^export|^tailrace (?:run|status)$/.test(line));
+    expect(compared).toHaveLength(4);
+    for (const { line, output } of compared) {
+      const ended = await bare.bash(line);
+      expect({ line, ...ended }).toEqual({ line, code: 0, stdout: output, stderr: '' });
+      if (line === 'tailrace init') await writeFile(join(bare.root, 'var/log/tailrace/event_processor.json'), config);
     }
   });
 });

@@ -76,6 +76,7 @@ export const WAYS: Readonly<Record<string, Way>> = {
     ].map((line) => [line, RECORDER]),
   ),
   'tailrace record --resume monday.jsonl.gz tuesday.json': { stderr: /no position/ },
+  'tailrace record monday.jsonl - friday.jsonl < wednesday.jsonl': { stderr: /^$|was recorded up to/ },
   ...Object.fromEntries(
     [
       `curl -d '{"event_type": "scomp"}' -H 'Content-Type: application/json' http://127.0.0.1:8025/events`,
