@@ -196,12 +196,13 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
   /** `run --once` leaves what waits for a destination that takes nothing now to another run. */
   const isOut = (destinationId: number): boolean =>
     desk.isPaused(destinationId) || router.lanes.of(destinationId)?.worthWaiting === false;
+  const sleep = new Sleep(options.nudge);
   const reader = Readable.from(
     readQueue({
       rights,
       inFlight,
       due,
-      sleep: new Sleep(options.nudge),
+      sleep,
       regime,
       settle,
       finished: once
@@ -228,6 +229,7 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     clearInterval(pumping);
     stop.removeEventListener('abort', onStop);
     ended.abort();
+    sleep.end();
     await Promise.all([feeder.ended(), desk.ended()]);
     await deliveryLog.close();
     await logFile.close();
