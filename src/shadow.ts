@@ -113,10 +113,8 @@ class Count {
     this.#read += events.length;
     this.#tooLarge += tooLarge;
     if (isLogged) this.#logged += events.length;
-    for (const { shape, values } of events) {
-      const type = values[shape.eventTypeAt] ?? null;
-      const mailClass = values[shape.mailclassAt] ?? null;
-      for (const at of matchesOf(this.#routes, type, mailClass)) this.#events[at] = (this.#events[at] ?? 0) + 1;
+    for (const { eventType, mailclass } of events) {
+      for (const at of matchesOf(this.#routes, eventType, mailclass)) this.#events[at] = (this.#events[at] ?? 0) + 1;
     }
   }
 
