@@ -5,10 +5,13 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type pg from 'pg';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { runCli, spawnCli } from './helpers/cli.ts';
 import { createTestDatabase, type TestDatabase } from './helpers/postgres.ts';
 import { waitFor } from './helpers/wait-for.ts';
+
+// Each starts the program several times, which takes seconds on a busy machine.
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 const FIXTURE = fileURLToPath(new URL('../fixtures/events.jsonl', import.meta.url));
 const DESTINATIONS = [
@@ -67,7 +70,7 @@ async function oldProcessor(client: pg.Client, stop: AbortSignal): Promise<void>
         );
         return asked.rowCount;
       },
-      { what: 'the shadow run to look again' },
+      { timeoutMs: 120_000, what: 'the shadow run to look again' },
     );
     await client.query('DELETE FROM events WHERE id = ANY($1)', [rows[0].ids ?? []]);
   }
@@ -127,7 +130,10 @@ describe('a shadow run', () => {
     };
     const ids = (await Promise.all([produce(), produce(), produce()])).flat().sort((a, b) => a - b);
     expect(ids).toHaveLength(240);
-    await waitFor(async () => (await database.query('SELECT FROM events')).length === 0, { what: 'an empty table' });
+    await waitFor(async () => (await database.query('SELECT FROM events')).length === 0, {
+      timeoutMs: 120_000,
+      what: 'an empty table',
+    });
     stop.abort();
     await old;
     running.signal('SIGTERM');
@@ -147,12 +153,12 @@ describe('a shadow run', () => {
     await using running = spawnCli(['run', '--dry-run', '--config', config, '--log-file', shadow], {
       env: { TAILRACE_DATABASE_URL: reader },
     });
-    await waitFor(async () => (await lines(shadow)).length === 50, { what: '50 lines' });
+    await waitFor(async () => (await lines(shadow)).length === 50, { timeoutMs: 120_000, what: '50 lines' });
     await database.query(
       `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE '%dry-run'`,
     );
     await insert();
-    await waitFor(async () => (await lines(shadow)).length >= 100, { what: '100 lines' });
+    await waitFor(async () => (await lines(shadow)).length >= 100, { timeoutMs: 120_000, what: '100 lines' });
     running.signal('SIGTERM');
     expect(await running.exit).toBe(0);
     expect(await idsIn(shadow)).toEqual(Array.from({ length: 100 }, (_, at) => at + 1));
@@ -164,13 +170,13 @@ describe('a shadow run', () => {
     await using running = spawnCli(['run', '--dry-run', '--config', config, '--log-file', shadow], {
       env: { TAILRACE_DATABASE_URL: reader },
     });
-    await waitFor(async () => (await lines(shadow)).length === 1, { what: 'a line' });
+    await waitFor(async () => (await lines(shadow)).length === 1, { timeoutMs: 120_000, what: 'a line' });
     await database.query(
       `WITH gone AS (SELECT nextval('events_seq') FROM generate_series(1, 3)), large AS (SELECT repeat('x', 2000) AS text)
        INSERT INTO events (id, event_type, email) SELECT nextval('events_seq'), 'scomp', text FROM large, (SELECT count(*) FROM gone) g`,
     );
     await database.query(`INSERT INTO events (event_type) VALUES ('scomp')`);
-    await waitFor(async () => (await lines(shadow)).length === 2, { what: 'two lines' });
+    await waitFor(async () => (await lines(shadow)).length === 2, { timeoutMs: 120_000, what: 'two lines' });
     running.signal('SIGTERM');
     expect(await running.exit).toBe(0);
     expect(JSON.parse(running.stdout)).toEqual({ read: 2, logged: 2, too_large: 1, not_seen: 3, destinations: [] });

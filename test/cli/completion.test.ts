@@ -2,11 +2,16 @@ import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { Writable } from 'node:stream';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { runCli as runHere } from '../../src/cli.ts';
 import { EVENT_TYPES } from '../../src/event/catalog.ts';
 import { runCli, TAILRACE } from '../helpers/cli.ts';
 import { requireTool } from '../helpers/require-tool.ts';
+
+// Each starts programs, which takes seconds on a busy machine.
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 const run = promisify(execFile);
 const hook = (name: string | null, path: string, url: unknown = `https://hooks.example.com/${path}`) => ({
@@ -40,9 +45,18 @@ afterAll(async () => {
 });
 
 const ask = async (...words: string[]): Promise<string[]> => {
-  const answer = await runCli(['--get-yargs-completions', 'tailrace', ...words], { cwd: folder });
-  expect(answer).toMatchObject({ code: 0, stderr: '' });
-  return answer.stdout.split('\n').slice(0, -1);
+  let text = '';
+  const stdout = new Writable({
+    write(chunk, _encoding, done) {
+      text += chunk;
+      done();
+    },
+  });
+  // In this process: a start of the program for each takes a minute on a busy machine. Those of the shells do start it.
+  const env = { TAILRACE_CONFIG: join(folder, 'event_processor.json') };
+  const context = { env, stdin: process.stdin, stdout, stderr: process.stderr };
+  expect(await runHere(['--get-yargs-completions', 'tailrace', ...words], context)).toBe(0);
+  return text.split('\n').slice(0, -1);
 };
 const environment = () => ({ PATH: `${folder}${delimiter}${process.env.PATH}`, HOME: folder });
 

@@ -5,9 +5,12 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { requireTool } from '../helpers/require-tool.ts';
 import { createExampleWorld, type World } from './world.ts';
+
+// Each starts programs, which takes seconds on a busy machine.
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const PAGE = await readFile(join(ROOT, 'docs/migration.md'), 'utf8');
