@@ -27,6 +27,11 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   journal: async () => (await import('./cli/journal.ts')).journal,
   'verify-log': async () => (await import('./cli/verify-log.ts')).verifyLog,
   demo: async () => (await import('./cli/demo.ts')).demo,
+  completion: async () => (await import('./cli/completion.ts')).completion,
+};
+/** For who builds the package; no line of `--help`. */
+const HIDDEN: typeof COMMANDS = {
+  man: async () => (await import('./cli/man.ts')).createMan(allCommands),
 };
 
 const EPILOGUE = `Exit codes: 0 good, 1 problem found, 2 usage, 69 unavailable, 75 try again later.`;
@@ -47,6 +52,7 @@ const REFUSALS: Readonly<Record<string, { readonly hint: string; readonly exitCo
  * @returns the exit code; everything to be said has been written.
  */
 export async function runCli(argv: readonly string[], context: CommandContext): Promise<ExitCode> {
+  if (argv[0] === '--get-yargs-completions') return await complete(argv.slice(2), context);
   const words = normalize(argv);
   let work: (() => Promise<ExitCode>) | null = null;
   const parser = yargs(words)
@@ -89,10 +95,24 @@ export async function runCli(argv: readonly string[], context: CommandContext): 
   return work === null ? EXIT.ok : perform(work, context);
 }
 
-async function loadCommands(words: readonly string[]): Promise<Command[]> {
-  const named = COMMANDS[words[0] ?? ''];
-  const loads = named ? [named] : Object.values(COMMANDS);
-  return Promise.all(loads.map((load) => load()));
+async function loadCommands(words: readonly string[]): Promise<readonly Command[]> {
+  const name = words[0] ?? '';
+  const load = COMMANDS[name] ?? HIDDEN[name];
+  return load ? [await load()] : await allCommands();
+}
+
+/** Every command that `--help` lists, in that order. */
+export async function allCommands(): Promise<readonly Command[]> {
+  return await Promise.all(Object.values(COMMANDS).map((load) => load()));
+}
+
+/** Answers the shell's question what may stand at the cursor, one candidate a line. */
+async function complete(words: readonly string[], context: CommandContext): Promise<ExitCode> {
+  const { candidatesFor } = await import('./cli/completion.ts');
+  const command = words.length > 1 ? await COMMANDS[words[0] ?? '']?.() : undefined;
+  const candidates = await candidatesFor(words, Object.keys(COMMANDS), command, context);
+  for (const each of candidates) context.stdout.write(`${each}\n`);
+  return EXIT.ok;
 }
 
 /**

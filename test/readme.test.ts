@@ -27,7 +27,8 @@ const RECORDING = await read('docs/recording.md');
 const INTAKE = await read('docs/intake.md');
 const SIZING = await read('docs/sizing.md');
 const EXPLAIN = await read('docs/explain-and-plan.md');
-const ALL = [README, OPERATIONS, STATE, CONFIGURATION, RECORDING, INTAKE, SIZING, EXPLAIN].join('\n');
+const MIGRATION = await read('docs/migration.md');
+const ALL = [README, OPERATIONS, STATE, CONFIGURATION, RECORDING, INTAKE, SIZING, EXPLAIN, MIGRATION].join('\n');
 
 /** The text of the fenced blocks in a language. */
 function blocksOf(page: string, language: string): string[] {
@@ -95,6 +96,7 @@ test('every link leads to a file, and to a heading in it', async () => {
     'docs/explain-and-plan.md': EXPLAIN,
     'docs/doctor.md': await read('docs/doctor.md'),
     'docs/deploy/README.md': await read('docs/deploy/README.md'),
+    'docs/migration.md': MIGRATION,
   };
   for (const [page, text] of Object.entries(pages)) {
     for (const [, target = ''] of text.matchAll(LINKED)) {

@@ -16,6 +16,7 @@ import { type RecordingSettings, startMirror } from '../recording/mirror.ts';
 import type { Command } from './command.ts';
 import { controlOption, findControl } from './control.ts';
 import { databaseOption, databaseUrl } from './database.ts';
+import { assertDryRunUsage, dryRun } from './dry-run.ts';
 
 export const run: Command = {
   usage: 'run',
@@ -28,11 +29,18 @@ export const run: Command = {
       'one of two processes on one queue; the other runs --shard 1/2 with its own log file',
     ],
     ['tailrace run --config /etc/tailrace/event_processor.json --database postgresql:///greenarrow', 'name both'],
+    ['tailrace run --dry-run --log-file /tmp/shadow.jsonl', 'read along beside another processor, touching nothing'],
   ],
   options: (yargs) =>
     controlOption(databaseOption(yargs))
       .option('config', { type: 'string', requiresArg: true, describe: 'configuration file' })
       .option('once', { type: 'boolean', default: false, describe: 'handle all that is due now, then end' })
+      .option('dry-run', {
+        type: 'boolean',
+        default: false,
+        describe: 'shadow run: write lines to --log-file, count what would be delivered, send and change nothing',
+      })
+      .option('log-file', { type: 'string', requiresArg: true, describe: 'with --dry-run: a new file for the lines' })
       .option('shard', {
         type: 'string',
         requiresArg: true,
@@ -43,7 +51,9 @@ export const run: Command = {
         default: 'info' as const,
         describe: 'least important diagnostics to print',
       }),
-  async run(args, { env, stdout, stderr }) {
+  async run(args, context) {
+    const { env, stdout, stderr } = context;
+    assertDryRunUsage(args);
     const shard = args.shard === undefined ? WHOLE : parseShard(String(args.shard));
     if (shard === null) {
       throw new TailraceError(
@@ -63,6 +73,7 @@ export const run: Command = {
     const { config } = loaded;
     for (const problem of loaded.problems) stderr.write(`${formatProblem(file, problem)}\n`);
     if (config === null) return EXIT.problem;
+    if (args.dryRun === true) return await dryRun(args, config, context);
 
     const once = args.once === true;
     const logger = createLogger({ level: once && args.logLevel === 'info' ? 'warn' : String(args.logLevel) });
