@@ -13,7 +13,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['demo'],
   // Two ways to put together what stands below: out of the queue, and into it. They know nothing of each other.
   ['pipeline', 'intake'],
-  ['queue', 'log-file', 'router', 'destinations', 'recording'],
+  ['queue', 'log-file', 'router', 'destinations', 'recording', 'http'],
   ['flow'],
   ['config'],
   ['event'],
