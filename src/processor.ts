@@ -6,12 +6,13 @@
 //        └─────────────┘
 
 import { adopt } from './adoption.ts';
-import type { Config, LogFileConfig } from './config/config.ts';
+import type { Config } from './config/config.ts';
 import type { LoadedConfig } from './config/load.ts';
 import { formatProblem } from './config/problem.ts';
 import { watchConfig } from './config/watch.ts';
 import type { Regime } from './flow/batch.ts';
 import { type Summary, Tally } from './flow/tally.ts';
+import type { Vitals } from './flow/vitals.ts';
 import { HeldFile, lockOf } from './held-file.ts';
 import { inherit } from './inheritance.ts';
 import { noteServer } from './last-server.ts';
@@ -19,21 +20,16 @@ import { delay } from './lib/delay.ts';
 import { codeOf, EXIT, isServerError, messageOf, TailraceError } from './lib/errors.ts';
 import { createThrottle, type Logger } from './lib/logger.ts';
 import { createNudge } from './lib/nudge.ts';
-import { knownJournalId } from './log-file/journal-id.ts';
 import { stateDirectory } from './log-file/local-lock.ts';
 import { runPipeline } from './pipeline.ts';
-import { assertFits } from './queue/claim.ts';
 import { enforce } from './queue/regime.ts';
 import { endsTenure, Rights } from './queue/rights.ts';
-import { QUEUE_TABLE } from './queue/schema.ts';
 import { Session } from './queue/session.ts';
 import { nameOf, type Shard } from './queue/slots.ts';
-import { readQueueTable } from './queue/table.ts';
+import { createStandByCheck, isRefusal } from './stand-by.ts';
 
 const QUEUE = 'the queue';
 const STANDBY_POLL_MS = 1_000;
-/** Errors that waiting does not mend: somebody has to change how processes are started. */
-const REFUSED = new Set(['SHARD_LAYOUT', 'SHARD_LOG_FILE']);
 
 export interface ProcessorOptions {
   /** Good, as loaded at the start. */
@@ -43,6 +39,8 @@ export interface ProcessorOptions {
   readonly once: boolean;
   /** The part of the queue that is ours. */
   readonly shard: Shard;
+  /** What the process counts and says of itself, where somebody watches. */
+  readonly vitals?: Vitals | undefined;
   readonly logger: Logger;
   /** First signal: settle what is in flight and end. */
   readonly stop: AbortSignal;
@@ -62,9 +60,6 @@ export interface Processor {
   run(): Promise<Summary>;
 }
 
-/** A process that stands by looks at those that run now and then. */
-const LOOK_AT_OTHERS_MS = 5_000;
-
 /** The right to write, and the configuration whose log file is locked. */
 interface Entry {
   readonly rights: Rights;
@@ -72,20 +67,19 @@ interface Entry {
 }
 
 export function createProcessor(options: ProcessorOptions): Processor {
-  const { logger, stop, once, shard } = options;
-  const tally = new Tally();
+  const { vitals, logger, stop, once, shard } = options;
+  const tally = vitals?.tally ?? new Tally();
   const nudge = createNudge();
   const complain = createThrottle((fields, message) => logger.error(fields, message));
   let config = options.loaded.config;
   let files: { reopen(): void } | null = null;
   let inForce: { readonly rights: Rights; regime: Regime } | null = null;
   const held = new HeldFile();
-  /** When those that run were last looked at. */
-  let lookedMs = Number.NEGATIVE_INFINITY;
   /** What another process has, when an attempt to become the writer comes back without anything. */
   let waitsFor = QUEUE;
 
   const open = (): Promise<Session> => Session.open({ database: options.database, applicationName: 'tailrace' });
+  const assertMayStandBy = createStandByCheck(open, shard);
 
   /** Tries until it gets something; a `once` gives up at the first failure. */
   const persist = async <T>(attempt: () => Promise<T | null>): Promise<T | null> => {
@@ -97,10 +91,12 @@ export function createProcessor(options: ProcessorOptions): Processor {
         if (got !== null) return got;
         const busy = `another tailrace process holds ${waitsFor}`;
         if (once) throw new TailraceError('BUSY', `${busy}; try again later`, { exitCode: EXIT.tryAgain });
+        vitals?.became('standby');
         if (!said.has(busy)) logger.info(`${busy}; standing by`);
         said.add(busy);
       } catch (error) {
         if (once || !(error instanceof TailraceError || isServerError(error)) || isRefusal(error)) throw error;
+        vitals?.became('starting', messageOf(error));
         complain({ error: messageOf(error), code: codeOf(error) }, 'cannot start; trying again every second');
       }
       await delay(STANDBY_POLL_MS * (0.5 + Math.random()), stop);
@@ -111,22 +107,6 @@ export function createProcessor(options: ProcessorOptions): Processor {
   /** The folder whose lock is held. */
   const ownOf = (): { readonly id: string; readonly directory: string } | null =>
     held.directory === null ? null : { id: held.id, directory: held.directory };
-
-  /** Whoever has the log file may be no reason to stand by, but one never to get it. */
-  const assertMayStandBy = async (file: LogFileConfig | null): Promise<void> => {
-    if (file === null || performance.now() - lookedMs < LOOK_AT_OTHERS_MS) return;
-    lookedMs = performance.now();
-    const session = await open().catch(() => null);
-    try {
-      if (session === null) return;
-      const table = await readQueueTable(session, QUEUE_TABLE, false, shard);
-      await assertFits(session, table, await knownJournalId(stateDirectory(file.filename)));
-    } catch (error) {
-      if (isRefusal(error)) throw error;
-    } finally {
-      await session?.close();
-    }
-  };
 
   /** Tries to become the writer; which file to lock may change between two attempts. @returns null when another process is. */
   const acquire = async (): Promise<Entry | null> => {
@@ -172,6 +152,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
       if (regime === null) return true;
       const current = { rights, regime };
       inForce = current;
+      vitals?.became('writer');
       void follow();
       logger.info(
         {
@@ -209,6 +190,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
         onFiles: (opened) => {
           files = opened;
         },
+        vitals,
         logger,
         stop: AbortSignal.any([stop, yielding.signal]),
       });
@@ -226,6 +208,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
       return false;
     } finally {
       inForce = null;
+      vitals?.became(stop.aborted ? 'stopped' : 'starting');
       files = null;
       // Before the queue: its next writer takes over what stands in our journals, and asks once for their locks.
       await release();
@@ -287,5 +270,3 @@ export function createProcessor(options: ProcessorOptions): Processor {
     },
   };
 }
-
-const isRefusal = (error: unknown): boolean => endsTenure(error) || REFUSED.has(codeOf(error) ?? '');

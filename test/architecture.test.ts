@@ -11,8 +11,10 @@ const LAYERS: readonly (readonly string[])[] = [
   ['cli.ts'],
   ['cli'],
   ['demo'],
+  // What `run --http` shows of what stands below.
+  ['monitor'],
   // Two ways to put together what stands below: out of the queue, and into it. They know nothing of each other.
-  ['pipeline', 'intake'],
+  ['pipeline', 'intake', 'metrics'],
   ['queue', 'log-file', 'router', 'destinations', 'recording', 'http'],
   ['flow'],
   ['config'],

@@ -15,6 +15,7 @@ import { type RecordingSettings, startMirror } from '../recording/mirror.ts';
 import type { Command } from './command.ts';
 import { controlOption, findControl } from './control.ts';
 import { databaseOption, databaseUrl } from './database.ts';
+import { httpOptions, openMonitoring } from './monitoring.ts';
 
 export const run: Command = {
   usage: 'run',
@@ -26,10 +27,11 @@ export const run: Command = {
       'tailrace run --shard 0/2 --config a.json',
       'one of two processes on one queue; the other runs --shard 1/2 with its own log file',
     ],
+    ['tailrace run --http 127.0.0.1:9464', 'metrics, health and a page at http://127.0.0.1:9464/'],
     ['tailrace run --config /etc/tailrace/event_processor.json --database postgresql:///greenarrow', 'name both'],
   ],
   options: (yargs) =>
-    controlOption(databaseOption(yargs))
+    httpOptions(controlOption(databaseOption(yargs)))
       .option('config', { type: 'string', requiresArg: true, describe: 'configuration file' })
       .option('once', { type: 'boolean', default: false, describe: 'handle all that is due now, then end' })
       .option('shard', {
@@ -72,6 +74,13 @@ export const run: Command = {
       );
     });
     const stop = new AbortController();
+    let logFile = config.logFile;
+    const monitoring = await openMonitoring(args, env, {
+      database: databaseUrl(args, env),
+      logFile: () => logFile,
+      stop: stop.signal,
+      logger,
+    });
     const mirroring = new AbortController();
     const mirror = startMirror({
       database: databaseUrl(args, env),
@@ -89,14 +98,21 @@ export const run: Command = {
       shard,
       logger,
       stop: stop.signal,
-      onConfig: (changed) => mirror.update(recordingSettings(changed)),
+      vitals: monitoring?.vitals,
+      onConfig: (changed) => {
+        logFile = changed.logFile;
+        mirror.update(recordingSettings(changed));
+      },
     });
     const stopListening = onSignals({
       onStop: (signal) => {
         logger.info({ signal }, 'stopping: settling what is in flight; a second signal ends at once');
         stop.abort(new Error(`stopped by ${signal}`));
       },
-      onHangup: () => processor.reopen(),
+      onHangup: () => {
+        processor.reopen();
+        monitoring?.reload();
+      },
     });
     try {
       logger.info({ version: version(), config: file }, 'tailrace starting');
@@ -110,6 +126,7 @@ export const run: Command = {
       return EXIT.ok;
     } finally {
       stopListening();
+      await monitoring?.close();
       if (!once) mirroring.abort();
       await mirror.ended;
     }
