@@ -175,7 +175,7 @@ const QUEUE_FAMILIES: readonly Family[] = [
   {
     name: 'tailrace_status_age_seconds',
     type: 'gauge',
-    help: 'How old the figures are that PostgreSQL was asked for (tailrace_queue_…, tailrace_destination_…_events).',
+    help: 'How old the figures of the queue and of the destinations are, for which PostgreSQL is asked.',
     samples: ({ reading }) => one(reading?.ageS),
   },
   {
