@@ -5,10 +5,11 @@
 import type { FastifyRequest } from 'fastify';
 import type { ListenAddress } from '../http/listen-address.ts';
 import type { TokenCheck } from '../http/tokens.ts';
+import { PAGE_PATHS } from './page-files.ts';
 
-/** Nothing in their answers is anybody's secret. */
-const OPEN_PATHS = new Set(['/healthz', '/readyz', '/', '/app.js', '/app.css', '/icon.svg']);
 const HEALTH_PATHS = new Set(['/healthz', '/readyz']);
+/** Nothing in their answers is anybody's secret. */
+const OPEN_PATHS = new Set([...HEALTH_PATHS, ...PAGE_PATHS]);
 /** With any port: it may be forwarded. */
 const LOCAL_HOST = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i;
 

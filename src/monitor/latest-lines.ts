@@ -16,7 +16,7 @@ export interface LatestLines {
   /** Oldest first. */
   readonly lines: readonly string[];
   /** Only the beginning of each is shown, since it was asked for without a token. */
-  readonly headsOnly: boolean;
+  readonly heads_only: boolean;
 }
 
 /** @param whole false: only time, id and type of each. */
@@ -24,7 +24,7 @@ export async function latestLines(path: string | null, whole: boolean): Promise<
   const lines = path === null ? [] : await readEnd(path).catch(() => []);
   return {
     lines: lines.slice(-MOST_LINES).map((line) => (whole ? cut(line) : `${HEAD.exec(line)?.[0] ?? '{'}, …}`)),
-    headsOnly: !whole,
+    heads_only: !whole,
   };
 }
 

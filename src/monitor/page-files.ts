@@ -7,9 +7,14 @@ const FOLDER = new URL('../../src/web-page/', import.meta.url);
 const FILES = [
   ['/', 'index.html', 'text/html; charset=utf-8'],
   ['/app.js', 'app.js', 'text/javascript; charset=utf-8'],
+  ['/curves.js', 'curves.js', 'text/javascript; charset=utf-8'],
+  ['/figures.js', 'figures.js', 'text/javascript; charset=utf-8'],
   ['/app.css', 'app.css', 'text/css; charset=utf-8'],
   ['/icon.svg', 'icon.svg', 'image/svg+xml'],
 ] as const;
+
+/** Their paths. */
+export const PAGE_PATHS: readonly string[] = FILES.map(([path]) => path);
 
 export interface PageFile {
   readonly path: string;

@@ -11,6 +11,9 @@ import { REASONS, type Readiness } from './readiness.ts';
 /** Figures that are a moment old are better than a page that waits. */
 const PATIENCE_MS = 700;
 
+/** Milliseconds since the epoch: another number says that the curves begin anew. */
+const STARTED_AT = Math.round(performance.timeOrigin);
+
 export interface PageStateOptions {
   readonly vitals: Vitals;
   readonly database: DatabaseWatch;
@@ -37,6 +40,7 @@ export async function pageState(options: PageStateOptions, after: number): Promi
   ]);
   return {
     version,
+    started_at: STARTED_AT,
     role,
     may_change: mayChange,
     problems: [
