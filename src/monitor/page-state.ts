@@ -63,14 +63,16 @@ function queueOf(reading: Reading | null): object | null {
   return { queued, queued_is_minimum, left, oldest_seconds, age_seconds: Math.round(reading.ageS) };
 }
 
-/** As PostgreSQL has them; while it does not answer, as the lanes of this process are. */
+/** As PostgreSQL has them; those of this process of which it has not been asked yet, as their lanes are. */
 function destinationsOf(
   reading: Reading | null,
   { tenure }: Vitals,
 ): readonly (DestinationStatus | Pick<DestinationStatus, 'destination' | 'state'>)[] {
-  if (reading !== null) return reading.status.destinations;
-  return (tenure?.lanes() ?? []).map(({ key, state, paused }) => ({
-    destination: key,
-    state: paused ? 'paused' : state,
-  }));
+  const said = reading?.status.destinations ?? [];
+  const known = new Set(said.map(({ destination }) => destination));
+  const others = (tenure?.lanes() ?? []).filter(({ key }) => !known.has(key));
+  return [
+    ...said,
+    ...others.map(({ key, state, paused }) => ({ destination: key, state: paused ? 'paused' : state }) as const),
+  ];
 }

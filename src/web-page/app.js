@@ -63,6 +63,13 @@ const STATES = {
 };
 const rows = new Map();
 
+/** As `tailrace status` says it: `open, probe in 42 s`. */
+function stateText({ state, until_seconds: until }) {
+  if (state === 'open') return until ? `open, probe in ${span(until)}` : 'open, probing';
+  if (state === 'asked_to_wait') return until ? `asked to wait ${span(until)}` : 'asked to wait, probing';
+  return state.replaceAll('_', ' ');
+}
+
 function makeRow(name) {
   const item = make('li');
   const head = make('div');
@@ -102,9 +109,8 @@ function showDestinations(destinations) {
       rows.set(each.destination, row);
       element('destinations').append(row.item);
     }
-    const until = each.until_seconds == null ? '' : `, ${span(each.until_seconds)}`;
     row.state.className = `badge ${STATES[each.state] ?? 'bad'}`;
-    say(row.state, `${each.state.replaceAll('_', ' ')}${until}`);
+    say(row.state, stateText(each));
     const { waiting, retrying, parked, oldest_seconds, per_second } = each;
     const facts = [...[waiting, retrying, parked].map((value) => (value == null ? '–' : count(value)))];
     for (const [at, text] of [...facts, span(oldest_seconds), rate(per_second)].entries()) say(row.facts[at], text);

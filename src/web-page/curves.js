@@ -5,6 +5,11 @@ import { count, rate, span } from './figures.js';
 /** The process keeps as many. */
 const SECONDS = 300;
 
+/** Seconds for which a value is one of now. */
+const FRESH = 10;
+/** A curve of nothing but zeros lies on the ground. */
+const LEAST = 1e-9;
+
 const CURVES = [
   {
     title: 'Events a second',
@@ -40,7 +45,9 @@ const figures = CURVES.map(({ title, text, series }) => {
   const caption = document.createElement('figcaption');
   const heading = document.createElement('b');
   heading.textContent = title;
-  caption.append(heading);
+  const peak = document.createElement('span');
+  peak.className = 'muted';
+  caption.append(heading, peak);
   const svg = makeSvg('svg', { viewBox: `0 -2 ${WIDTH} ${HEIGHT + 4}`, preserveAspectRatio: 'none', role: 'img' });
   svg.append(makeSvg('line', { x1: 0, x2: WIDTH, y1: HEIGHT, y2: HEIGHT }));
   const parts = series.map(([name, curve], at) => {
@@ -53,7 +60,7 @@ const figures = CURVES.map(({ title, text, series }) => {
   });
   figure.append(caption, svg);
   document.getElementById('curves').append(figure);
-  return { title, text, svg, parts };
+  return { title, text, svg, peak, parts };
 });
 
 /** Which process the seconds are of, the number of the newest one, and their values by curve. */
@@ -78,15 +85,16 @@ export function takeCurves({ started_at, tick, curves }) {
 }
 
 export function drawCurves() {
-  for (const { title, text, svg, parts } of figures) {
-    const most = Math.max(Number.MIN_VALUE, ...parts.flatMap(({ curve }) => seen.curves[curve] ?? []));
+  for (const { title, text, svg, peak, parts } of figures) {
+    const most = Math.max(LEAST, ...parts.flatMap(({ curve }) => seen.curves[curve] ?? []));
+    peak.textContent = most > LEAST ? `peak ${text(most)}` : '';
     for (const { name, curve, key, path } of parts) {
       const values = seen.curves[curve] ?? [];
       path.setAttribute('d', pathOf(values, most));
-      key.textContent = `${name} ${text(values.findLast((value) => value !== null))}`;
+      key.textContent = `${name} ${text(values.slice(-FRESH).findLast((value) => value !== null))}`;
     }
     const told = parts.map(({ key }) => key.textContent).join(', ');
-    svg.setAttribute('aria-label', `${title}: ${told}; at most ${most > 1e-9 ? text(most) : 'nothing'}`);
+    svg.setAttribute('aria-label', `${title}: ${told} ${peak.textContent}`);
   }
 }
 
