@@ -9,7 +9,7 @@ import { messageOf } from '../lib/errors.ts';
 import { bisect } from './bisect.ts';
 import type { DeliveryResult, Destination } from './destination.ts';
 import { isGone, judgeAnswer } from './http-answer.ts';
-import { batchBody, batchKey, batchMember, cutBatches } from './http-batch.ts';
+import { batchBody, batchKey, cutBatches } from './http-batch.ts';
 import { createHttpBodyBuilder } from './http-body.ts';
 import { HttpConnections } from './http-connections.ts';
 import { createConnector } from './http-connector.ts';
@@ -91,7 +91,7 @@ export function createHttpPost(destination: HttpPostConfig, options: HttpPostOpt
       let missing = events.length;
       if (missing === 0) resolve(results);
       events.forEach((event, at) => {
-        post(Buffer.from(bodyOf(event)), idempotencyKey(event), signal, (result) => {
+        post(bodyOf(event), idempotencyKey(event), signal, (result) => {
           results[at] = result;
           missing -= 1;
           if (missing === 0) resolve(results);
@@ -100,7 +100,7 @@ export function createHttpPost(destination: HttpPostConfig, options: HttpPostOpt
     });
 
   const deliverBatches = async (events: readonly QueuedEvent[], signal: AbortSignal, maxEvents: number) => {
-    const members = events.map((event) => batchMember(bodyOf(event), idempotencyKey(event)));
+    const members = events.map((event) => ({ body: bodyOf(event), key: idempotencyKey(event) }));
     const batches = cutBatches(members, maxEvents).map((members) =>
       bisect(members, (part) => {
         const error = refusal(signal);

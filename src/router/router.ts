@@ -9,6 +9,7 @@ import { Transform, type TransformCallback } from 'node:stream';
 import type { DeliveryResult } from '../destinations/destination.ts';
 import type { Attempt } from '../flow/attempt.ts';
 import type { Batch, BatchEvent, Regime } from '../flow/batch.ts';
+import { endPage } from '../flow/page-buffers.ts';
 import type { Settled, Settlement } from '../flow/settlement.ts';
 import { FRESH, failureAt } from '../flow/standing.ts';
 import { backoffMs } from '../lib/backoff.ts';
@@ -117,6 +118,7 @@ export class Router extends Transform {
     const wasHandedOff = event.handedOff;
     event.handedOff = true;
     if (lane.offer(laneEventOf(event, regime, destinationId, true))) {
+      event.event.keep();
       this.#shared.track(event);
       return true;
     }
@@ -151,11 +153,13 @@ export class Router extends Transform {
     }
     this.#push(items, regime);
     if (refused.size > 0) this.#refuse(await this.#offerAgain(refused, lanes.size, batch), regime);
+    endPage(batch.events);
   }
 
   #offer(lane: Lane, event: LaneEvent): boolean {
     event.offeredMs = performance.now();
     if (!lane.offer(event)) return false;
+    event.batchEvent.event.keep();
     this.#offered.push(event);
     return true;
   }

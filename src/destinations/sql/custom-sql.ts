@@ -32,13 +32,14 @@ export function createCustomSql(config: CustomSqlConfig, options: SqlDestination
     );
   };
 
-  const bindRow = ({ shape, values }: QueuedEvent): BoundRow => {
+  const bindRow = (event: QueuedEvent): BoundRow => {
+    const { shape } = event;
     checkShape(shape);
     return config.bindList.map((name) => {
       const at = shape.indexOf.get(name);
       return at === undefined
         ? driver.bind(null, 'text')
-        : driver.bind(values[at] ?? null, shape.columns[at]?.kind ?? 'text');
+        : driver.bind(event.value(at), shape.columns[at]?.kind ?? 'text');
     });
   };
 

@@ -72,10 +72,11 @@ export function createSqlInsert(config: SqlInsertConfig, options: SqlDestination
     return { table, columns, skipKnown: hasKey && config.onConflict === 'accept' };
   };
 
-  const bindRow = ({ shape, values }: QueuedEvent, columns: readonly RemoteColumn[]): BoundRow =>
+  const bindRow = (event: QueuedEvent, columns: readonly RemoteColumn[]): BoundRow =>
     columns.map((column) => {
+      const { shape } = event;
       const at = shape.indexOf.get(column.name) ?? shape.indexOf.get(column.name.toLowerCase()) ?? -1;
-      return driver.bind(values[at] ?? null, shape.columns[at]?.kind ?? 'text', column);
+      return driver.bind(event.value(at), shape.columns[at]?.kind ?? 'text', column);
     });
 
   const transact = async (session: SqlSession, part: readonly QueuedEvent[]): Promise<DeliveryResult> => {
