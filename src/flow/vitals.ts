@@ -131,7 +131,7 @@ export class Vitals {
     let type = '';
     let run = 0;
     for (const { event } of batch.events) {
-      const next = event.values[event.shape.eventTypeAt] ?? '';
+      const next = event.eventType ?? '';
       if (next !== type) {
         if (run > 0) this.#count(type, run);
         type = next;
