@@ -205,12 +205,13 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
   const isOut = (destinationId: number): boolean =>
     desk.isPaused(destinationId) || router.lanes.of(destinationId)?.worthWaiting === false;
   const gaps = new Gaps();
+  const sleep = new Sleep(options.nudge, () => vitals?.rested());
   const batches = readQueue({
     rights,
     inFlight,
     due,
     gaps,
-    sleep: new Sleep(options.nudge, () => vitals?.rested()),
+    sleep,
     regime,
     settle,
     finished: once
@@ -241,6 +242,7 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     clearInterval(pumping);
     stop.removeEventListener('abort', onStop);
     ended.abort();
+    sleep.end();
     await Promise.all([feeder.ended(), desk.ended()]);
     await deliveryLog.close();
     await logFile.close();

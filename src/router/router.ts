@@ -45,7 +45,7 @@ export class Router extends Transform {
   readonly #shared = new Shared();
   /** Of a page that waits for room. */
   #patience: Patience | null = null;
-  readonly #handOff: NodeJS.Timeout;
+  #handOff: NodeJS.Timeout | undefined;
   #offered: LaneEvent[] = [];
   readonly #answers = new Collector((items, regime) => this.#push(items, regime));
   #flushed = false;
@@ -65,7 +65,6 @@ export class Router extends Transform {
         options.onRoom();
       },
     });
-    this.#handOff = setInterval(() => this.#handOffUnanswered(), HAND_OFF_CHECK_MS);
   }
 
   override _transform(batch: Batch, _encoding: BufferEncoding, callback: TransformCallback): void {
@@ -161,6 +160,7 @@ export class Router extends Transform {
     if (!lane.offer(event)) return false;
     event.batchEvent.event.keep();
     this.#offered.push(event);
+    this.#handOff ??= setInterval(() => this.#handOffUnanswered(), HAND_OFF_CHECK_MS);
     return true;
   }
 
@@ -268,6 +268,7 @@ export class Router extends Transform {
       this.#shared.track(event.batchEvent);
     }
     this.#offered = this.#offered.slice(at);
+    if (this.#offered.length === 0) this.#handOff = void clearInterval(this.#handOff);
     for (const [regime, settled] of items) this.#push(settled, regime);
   }
 
