@@ -47,7 +47,10 @@ const figures = CURVES.map(({ title, text, series }) => {
   heading.textContent = title;
   const peak = document.createElement('span');
   peak.className = 'muted';
-  caption.append(heading, peak);
+  const head = document.createElement('div');
+  head.className = 'head';
+  head.append(heading, peak);
+  caption.append(head);
   const svg = makeSvg('svg', { viewBox: `0 -2 ${WIDTH} ${HEIGHT + 4}`, preserveAspectRatio: 'none', role: 'img' });
   svg.append(makeSvg('line', { x1: 0, x2: WIDTH, y1: HEIGHT, y2: HEIGHT }));
   const parts = series.map(([name, curve], at) => {
