@@ -20,6 +20,7 @@ import { createDestination } from './destinations/create-destination.ts';
 import { attemptLine } from './flow/attempt.ts';
 import type { Regime } from './flow/batch.ts';
 import type { Settled, Settlement } from './flow/settlement.ts';
+import type { Vitals } from './flow/vitals.ts';
 import { delay } from './lib/delay.ts';
 import { EXIT, messageOf, TailraceError } from './lib/errors.ts';
 import type { Logger } from './lib/logger.ts';
@@ -30,6 +31,7 @@ import type { LogFileStage } from './log-file/stage.ts';
 import type { JournalOptions } from './log-file/target.ts';
 import { createLogFileStage } from './log-file/writer.ts';
 import { Due, type DueOptions } from './queue/due.ts';
+import { Gaps } from './queue/gaps.ts';
 import { InFlight } from './queue/in-flight.ts';
 import { LaneDesk } from './queue/lane-desk.ts';
 import { anythingDue, nowOf } from './queue/once.ts';
@@ -41,6 +43,7 @@ import { Settler } from './queue/settler.ts';
 import { Sleep } from './queue/wake.ts';
 import { Feeder } from './router/feeder.ts';
 import { Router } from './router/router.ts';
+import { counted, tenureOf, watchLane } from './watched.ts';
 
 /** Batches read ahead of the log file (QUEUE A4). */
 const READ_AHEAD = 1;
@@ -77,6 +80,8 @@ export interface PipelineOptions {
   readonly onEngine: (engine: Engine) => void;
   /** The reader looks at the queue now. */
   readonly onLook: () => void;
+  /** What the stages count, where somebody watches. */
+  readonly vitals?: Vitals | undefined;
   readonly logger: Logger;
   /** Stops reading; what is in flight is settled. */
   readonly stop: AbortSignal;
@@ -89,7 +94,7 @@ export interface PipelineOptions {
  * @throws {TailraceError} `REVOKED`, `START_AFRESH`; with `once` the log file's error when it cannot be written; any other error is a bug.
  */
 export async function runPipeline(options: PipelineOptions): Promise<boolean> {
-  const { rights, regime, once, logger, stop } = options;
+  const { rights, regime, once, vitals, logger, stop } = options;
   const deadline = new AbortController();
   const onStop = (): void => void setTimeout(() => deadline.abort(stop.reason), SETTLE_GRACE_MS).unref();
   stop.addEventListener('abort', onStop, { once: true });
@@ -133,6 +138,7 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
       options.onSettled(items);
     },
     patienceMs: once ? ONCE_PATIENCE_MS : null,
+    took: vitals?.settling,
     logger,
     signal: AbortSignal.any([deadline.signal, over]),
   });
@@ -142,6 +148,7 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     mayDeliver: () => rights.held && logFile.status().state === 'ok',
     onLane: (lane) => {
       desk.welcome(lane);
+      if (vitals) watchLane(lane, router.lanes.regime, vitals);
       feeder.start(lane);
     },
     onRoom: () => feeder.onRoom(),
@@ -172,6 +179,7 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
       if (once) broken.abort(error);
     },
     onLines: options.onLines,
+    vitals: vitals?.log,
     beforeSwitch: async (_from, to, takeOver) => {
       while (!isQuiet()) {
         // Not only waited out: after its signal a delay is no pause at all.
@@ -193,26 +201,30 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
   /** `run --once` leaves what waits for a destination that takes nothing now to another run. */
   const isOut = (destinationId: number): boolean =>
     desk.isPaused(destinationId) || router.lanes.of(destinationId)?.worthWaiting === false;
-  const sleep = new Sleep(options.nudge);
-  const reader = Readable.from(
-    readQueue({
-      rights,
-      inFlight,
-      due,
-      sleep,
-      regime: () => {
-        options.onLook();
-        return regime();
-      },
-      settle,
-      finished: once
-        ? async (session) => !(await anythingDue(session, rights.table.shard, regime(), dueBefore, isOut))
-        : null,
-      logger,
-      signal: AbortSignal.any([stop, ended.signal]),
-    }),
-    { objectMode: true, highWaterMark: READ_AHEAD },
-  );
+  const gaps = new Gaps();
+  const sleep = new Sleep(options.nudge, () => vitals?.rested());
+  const batches = readQueue({
+    rights,
+    inFlight,
+    due,
+    gaps,
+    sleep,
+    regime: () => {
+      options.onLook();
+      return regime();
+    },
+    settle,
+    finished: once
+      ? async (session) => !(await anythingDue(session, rights.table.shard, regime(), dueBefore, isOut))
+      : null,
+    logger,
+    signal: AbortSignal.any([stop, ended.signal]),
+  });
+  const reader = Readable.from(vitals ? counted(batches, vitals) : batches, {
+    objectMode: true,
+    highWaterMark: READ_AHEAD,
+  });
+  if (vitals) vitals.tenure = tenureOf({ rights, regime, logFile, router, desk, gaps, inFlight });
 
   options.onEngine({
     reopen: () => Promise.all([logFile.reopen(), deliveryLog.reopen()]),
@@ -232,6 +244,7 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     if (stop.aborted) return false;
     throw error;
   } finally {
+    if (vitals) vitals.tenure = null;
     clearInterval(pumping);
     stop.removeEventListener('abort', onStop);
     ended.abort();

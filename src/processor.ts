@@ -12,6 +12,7 @@ import { formatProblem } from './config/problem.ts';
 import { watchConfig } from './config/watch.ts';
 import type { Regime } from './flow/batch.ts';
 import { type Summary, Tally } from './flow/tally.ts';
+import type { Vitals } from './flow/vitals.ts';
 import { HeldFile, lockOf } from './held-file.ts';
 import { inherit } from './inheritance.ts';
 import { noteServer } from './last-server.ts';
@@ -41,6 +42,8 @@ export interface ProcessorOptions {
   readonly once: boolean;
   /** The part of the queue that is ours. */
   readonly shard: Shard;
+  /** What the process counts and says of itself, where somebody watches. */
+  readonly vitals?: Vitals | undefined;
   readonly logger: Logger;
   /** First signal: settle what is in flight and end. */
   readonly stop: AbortSignal;
@@ -69,8 +72,8 @@ interface Entry {
 }
 
 export function createProcessor(options: ProcessorOptions): Processor {
-  const { logger, stop, once, shard } = options;
-  const tally = new Tally();
+  const { vitals, logger, stop, once, shard } = options;
+  const tally = vitals?.tally ?? new Tally();
   const nudge = createNudge();
   const complain = createThrottle((fields, message) => logger.error(fields, message));
   let config = options.loaded.config;
@@ -94,11 +97,13 @@ export function createProcessor(options: ProcessorOptions): Processor {
         const busy = `another tailrace process holds ${waitsFor}`;
         if (once) throw new TailraceError('BUSY', `${busy}; try again later`, { exitCode: EXIT.tryAgain });
         life.waits(`standing by: ${busy}`);
+        vitals?.became('standby');
         if (!said.has(busy)) logger.info(`${busy}; standing by`);
         said.add(busy);
       } catch (error) {
         if (once || !(error instanceof TailraceError || isServerError(error)) || isRefusal(error)) throw error;
         life.waits(`cannot start: ${messageOf(error)}`);
+        vitals?.became('starting', messageOf(error));
         complain({ error: messageOf(error), code: codeOf(error) }, 'cannot start; trying again every second');
       }
       await delay(STANDBY_POLL_MS * (0.5 + Math.random()), stop);
@@ -160,6 +165,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
       if (regime === null) return true;
       const current = { rights, regime };
       inForce = current;
+      vitals?.became('writer');
       void follow();
       life.writes(rights.epoch);
       logger.info(
@@ -203,6 +209,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
           life.runs(running);
         },
         onLook: () => life.looked(),
+        vitals,
         logger,
         stop: AbortSignal.any([stop, yielding.signal]),
       });
@@ -222,6 +229,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
       inForce = null;
       engine = null;
       life.runs(null);
+      vitals?.became(stop.aborted ? 'stopped' : 'starting');
       await endAnswering();
       // Before the queue: its next writer takes over what stands in our journals, and asks once for their locks.
       await release();

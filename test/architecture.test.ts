@@ -11,9 +11,11 @@ const LAYERS: readonly (readonly string[])[] = [
   ['cli.ts'],
   ['cli'],
   ['demo'],
+  // What `run --http` shows of what stands below.
+  ['monitor'],
   // Ways to put together what stands below: out of the queue, into it, and only looking. They know nothing of each other.
-  ['pipeline', 'intake', 'doctor'],
-  ['queue', 'log-file', 'router', 'destinations', 'recording'],
+  ['pipeline', 'intake', 'doctor', 'metrics'],
+  ['queue', 'log-file', 'router', 'destinations', 'recording', 'http'],
   ['flow'],
   ['config'],
   ['event'],

@@ -17,6 +17,7 @@ import type { Command } from './command.ts';
 import { controlOption, findControl } from './control.ts';
 import { databaseOption, databaseUrl } from './database.ts';
 import { assertDryRunUsage, dryRun } from './dry-run.ts';
+import { httpOptions, openMonitoring } from './monitoring.ts';
 
 export const run: Command = {
   usage: 'run',
@@ -28,11 +29,12 @@ export const run: Command = {
       'tailrace run --shard 0/2 --config a.json',
       'one of two processes on one queue; the other runs --shard 1/2 with its own log file',
     ],
+    ['tailrace run --http 127.0.0.1:9464', 'metrics, health and a page at http://127.0.0.1:9464/'],
     ['tailrace run --config /etc/tailrace/event_processor.json --database postgresql:///greenarrow', 'name both'],
     ['tailrace run --dry-run --log-file /tmp/shadow.jsonl', 'read along beside another processor, touching nothing'],
   ],
   options: (yargs) =>
-    controlOption(databaseOption(yargs))
+    httpOptions(controlOption(databaseOption(yargs)))
       .option('config', { type: 'string', requiresArg: true, describe: 'configuration file' })
       .option('once', { type: 'boolean', default: false, describe: 'handle all that is due now, then end' })
       .option('dry-run', {
@@ -84,6 +86,13 @@ export const run: Command = {
       );
     });
     const stop = new AbortController();
+    let logFile = config.logFile;
+    const monitoring = await openMonitoring(args, env, {
+      database: databaseUrl(args, env),
+      logFile: () => logFile,
+      stop: stop.signal,
+      logger,
+    });
     const mirroring = new AbortController();
     const mirror = startMirror({
       database: databaseUrl(args, env),
@@ -101,7 +110,11 @@ export const run: Command = {
       shard,
       logger,
       stop: stop.signal,
-      onConfig: (changed) => mirror.update(recordingSettings(changed)),
+      vitals: monitoring?.vitals,
+      onConfig: (changed) => {
+        logFile = changed.logFile;
+        mirror.update(recordingSettings(changed));
+      },
     });
     const service = createServiceManager({ env, report: () => processor.report(), logger });
     const stopListening = onSignals({
@@ -110,7 +123,10 @@ export const run: Command = {
         logger.info({ signal }, 'stopping: settling what is in flight; a second signal ends at once');
         stop.abort(new Error(`stopped by ${signal}`));
       },
-      onHangup: () => service.reloading(processor.reopen()),
+      onHangup: () => {
+        service.reloading(processor.reopen());
+        monitoring?.reload();
+      },
     });
     try {
       logger.info({ version: version(), config: file }, 'tailrace starting');
@@ -124,6 +140,7 @@ export const run: Command = {
       return EXIT.ok;
     } finally {
       stopListening();
+      await monitoring?.close();
       if (!once) mirroring.abort();
       await mirror.ended;
       await service.end();

@@ -37,6 +37,7 @@ export class QueuedEvent {
   /** Index of its first column's length in `row`. */
   at: number;
   #kept = false;
+  #type: RawValue | undefined;
 
   /** @param row holds the columns of the shape from `at` on. */
   constructor(shape: RowShape, row: Buffer, at: number) {
@@ -53,7 +54,9 @@ export class QueuedEvent {
   }
 
   get eventType(): RawValue {
-    return knownTextOf(this.row, this.at, this.shape.eventTypeAt);
+    // Asked for by whoever counts, the log line and the router.
+    if (this.#type === undefined) this.#type = knownTextOf(this.row, this.at, this.shape.eventTypeAt);
+    return this.#type;
   }
 
   get mailclass(): RawValue {

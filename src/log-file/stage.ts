@@ -2,6 +2,7 @@
 
 import type { Transform } from 'node:stream';
 import type { LogFileConfig } from '../config/config.ts';
+import type { LogVitals } from '../flow/vitals.ts';
 import type { TailraceError } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { LogFileSystem } from './handle.ts';
@@ -33,6 +34,8 @@ export interface LogFileStageOptions {
   /** Wall clock in microseconds since the epoch; a test gives its own. */
   readonly now?: (() => number) | undefined;
   readonly fs?: LogFileSystem | undefined;
+  /** Counted when somebody watches. */
+  readonly vitals?: LogVitals | undefined;
 }
 
 export interface LogFileStatus {

@@ -46,7 +46,14 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
     look();
   };
 
-  const targetOptions: TargetOptions = { clock, log, journal: options.journal, fs: options.fs, onStir };
+  const targetOptions: TargetOptions = {
+    clock,
+    log,
+    journal: options.journal,
+    fs: options.fs,
+    vitals: options.vitals,
+    onStir,
+  };
 
   /** Makes sure that the file a line would go to now is open and in place. */
   const ready = async (file: LogFileConfig): Promise<{ readonly current: Target; readonly path: string }> => {

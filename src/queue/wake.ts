@@ -13,14 +13,16 @@ const ACTIVE_FOR_MS = 300;
 
 export class Sleep {
   readonly #nudge: Nudge;
+  readonly #onRest: () => void;
   readonly #collecting = collectWhenIdle();
   #activeUntilMs = 0;
   /** The session that holds the lock; another one does not. */
   #asleepOn: Session | null = null;
 
   /** @param nudge wakes the reader up: a NOTIFY, a new configuration. */
-  constructor(nudge: Nudge) {
+  constructor(nudge: Nudge, onRest: () => void = () => undefined) {
     this.#nudge = nudge;
+    this.#onRest = onRest;
   }
 
   /** Something was found: more is likely to come. */
@@ -38,6 +40,7 @@ export class Sleep {
    * more look must come between taking it and sleeping.
    */
   async rest(session: Session, table: QueueTable, pollIntervalMs: number, signal: AbortSignal): Promise<void> {
+    this.#onRest();
     const asleep = this.#asleepOn === session;
     if (table.hasWakeTrigger && !asleep) {
       const [got] = await session.query(TRY_SLEEP_SQL, [table.oid], 'try_sleep');

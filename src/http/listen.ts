@@ -7,6 +7,13 @@ import type { FastifyInstance } from 'fastify';
 import { codeOf, EXIT, messageOf, TailraceError } from '../lib/errors.ts';
 import { type ListenAddress, printAddress } from './listen-address.ts';
 
+/** What to do next, by the system's code. */
+const HINTS: Readonly<Record<string, string>> = {
+  EADDRINUSE: '; another program listens there: end it, or name another port',
+  EADDRNOTAVAIL: '; this machine does not have that address',
+  EACCES: '; ports below 1024 and the folders of others need rights that this account has not',
+};
+
 /**
  * Listens on an address.
  *
@@ -27,7 +34,7 @@ export async function listen(app: FastifyInstance, address: ListenAddress): Prom
     const bound = app.server.address();
     return typeof bound === 'object' && bound !== null ? { ...address, port: bound.port } : address;
   } catch (cause) {
-    const message = `cannot listen on ${printAddress(address)}: ${messageOf(cause)}`;
+    const message = `cannot listen on ${printAddress(address)}: ${messageOf(cause)}${HINTS[codeOf(cause) ?? ''] ?? ''}`;
     throw new TailraceError('LISTEN_FAILED', message, { exitCode: EXIT.unavailable, cause });
   }
 }

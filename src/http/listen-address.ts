@@ -1,4 +1,4 @@
-// Where the intake listens: `127.0.0.1:8025`, `[::1]:8025`, `localhost:8025`, or a Unix socket, `unix:/run/tailrace.sock`
+// Where a server of ours listens: `127.0.0.1:8025`, `[::1]:8025`, `localhost:8025`, or a Unix socket, `unix:/run/tailrace.sock`
 // or just its path. A name becomes the address that is listened on, so that what is checked is what is used.
 
 import { lookup } from 'node:dns/promises';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parseListenAddress, printAddress } from '../../src/intake/listen-address.ts';
+import { parseListenAddress, printAddress } from '../../src/http/listen-address.ts';
 
 test.each([
   ['127.0.0.1:8025', 'http://127.0.0.1:8025', true],
