@@ -20,8 +20,8 @@ export interface Retry {
   once(attempt: () => Promise<unknown>): Promise<void>;
   /** Ends a wait between two attempts early. */
   hurry(): void;
-  /** Tells when an attempt has failed: until the next one nothing is under way. @returns what ends this. */
-  onceFailed(tell: () => void): () => void;
+  /** Resolves with the work, or as soon as an attempt has failed: until the next one nothing is under way. */
+  unlessFailed(work: Promise<void>): Promise<void>;
 }
 
 /**
@@ -109,9 +109,10 @@ export function createRetry(options: {
       }
     },
     hurry: () => wake(),
-    onceFailed(tell) {
-      toTell.add(tell);
-      return () => toTell.delete(tell);
-    },
+    unlessFailed: (work) =>
+      new Promise((resolve) => {
+        toTell.add(resolve);
+        void work.finally(() => toTell.delete(resolve)).then(resolve);
+      }),
   };
 }

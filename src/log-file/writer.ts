@@ -7,6 +7,7 @@ import type { QueuedEvent } from '../event/event.ts';
 import type { Batch, BatchEvent } from '../flow/batch.ts';
 import type { Appender } from './appender.ts';
 import { createLineClock } from './clock.ts';
+import { isSameFile } from './file-name.ts';
 import { createHeldBatches } from './held-batches.ts';
 import type { LateLines } from './late-lines.ts';
 import type { Lines } from './progress.ts';
@@ -275,11 +276,8 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
         look();
         await turn;
       };
-      await new Promise<void>((resolve) => {
-        // On a disk that is full a batch keeps its turn for as long as it takes.
-        const endTelling = retry.onceFailed(resolve);
-        void looked().finally(endTelling).then(resolve);
-      });
+      // On a disk that is full a batch keeps its turn for as long as it takes.
+      await retry.unlessFailed(looked());
     },
     settled(ids: readonly string[]): void {
       for (const source of target?.known ?? []) source.settled(ids);
@@ -299,8 +297,4 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
     }),
   });
   return stage;
-}
-
-function isSameFile(one: LogFileConfig | null, other: LogFileConfig | null): boolean {
-  return one?.filename === other?.filename && one?.appendDate === other?.appendDate;
 }
