@@ -20,6 +20,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   record: async () => (await import('./cli/record.ts')).record,
   intake: async () => (await import('./cli/intake.ts')).intake,
   recording: async () => (await import('./cli/recording.ts')).recording,
+  replay: async () => (await import('./cli/replay.ts')).replay,
   journal: async () => (await import('./cli/journal.ts')).journal,
   demo: async () => (await import('./cli/demo.ts')).demo,
 };
@@ -59,7 +60,12 @@ export async function runCli(argv: readonly string[], context: CommandContext): 
     .showHelpOnFail(false)
     .wrap(Math.min(context.stdout.columns ?? 100, 120));
   const commands = await loadCommands(words);
-  const lists = new Set(commands.flatMap(({ usage }) => [...usage.matchAll(/(\w+)\.\./g)].map(([, name]) => name)));
+  const lists = new Set(
+    commands.flatMap(({ usage, repeatable = [] }) => [
+      ...Array.from(usage.matchAll(/(\w+)\.\./g), ([, name]) => name),
+      ...repeatable,
+    ]),
+  );
   // Of an option that is given twice the last counts; `[files..]` are all wanted.
   parser.middleware((args) => {
     for (const [name, value] of Object.entries(args)) {

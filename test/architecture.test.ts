@@ -11,8 +11,8 @@ const LAYERS: readonly (readonly string[])[] = [
   ['cli.ts'],
   ['cli'],
   ['demo'],
-  // Two ways to put together what stands below: out of the queue, and into it. They know nothing of each other.
-  ['pipeline', 'intake'],
+  // Ways to put together what stands below: out of the queue, into it, and out of the log. They know nothing of each other.
+  ['pipeline', 'intake', 'replay'],
   ['queue', 'log-file', 'router', 'destinations', 'recording'],
   ['flow'],
   ['config'],

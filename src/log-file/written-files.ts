@@ -58,11 +58,15 @@ export async function inOrder(paths: readonly string[]): Promise<readonly Writte
  *
  * @param file its path; or what `inOrder` found, which is then looked for under other names in its folder when a
  *   rotation has moved it.
+ * @param onOpen told of the file that is being read: bytes of it as it lies on the disk, and whether it is packed.
  * @returns a stream that fails with a TailraceError naming the file: `INPUT_NOT_READABLE`, or `INPUT_DAMAGED` when it
  *   is packed and cut or broken; what came before is good.
  * @throws {TailraceError} `INPUT_NOT_READABLE`.
  */
-export async function openWritten(file: string | Omit<WrittenFile, 'firstUs'>): Promise<Readable> {
+export async function openWritten(
+  file: string | Omit<WrittenFile, 'firstUs'>,
+  onOpen: (source: { readonly bytesRead: number }, packed: boolean) => void = () => {},
+): Promise<Readable> {
   const path = typeof file === 'string' ? file : file.path;
   const handle = typeof file === 'string' ? await openForReading(file) : await openAgain(file);
   const magic = await handle.read(Buffer.alloc(MAGIC_BYTES), 0, MAGIC_BYTES, 0).catch(async (cause: unknown) => {
@@ -76,7 +80,9 @@ export async function openWritten(file: string | Omit<WrittenFile, 'firstUs'>): 
     throw notReadable(path, `it is compressed with ${packer}; unpack it first (only gzip is read as it is)`);
   }
   const bytes = createReadStream('', { fd: handle, start: 0, highWaterMark: CHUNK_BYTES });
-  const content = head.startsWith(GZIP)
+  const packed = head.startsWith(GZIP);
+  onOpen(bytes, packed);
+  const content = packed
     ? pipeline(bytes, createGunzip({ chunkSize: CHUNK_BYTES }), () => {}) // its iterator tells
     : bytes;
   const stream = Readable.from(explained(path, content), { objectMode: false, highWaterMark: CHUNK_BYTES });
