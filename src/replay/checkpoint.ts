@@ -1,4 +1,4 @@
-// How far a replay has come, in a file: written several times a second, as a whole or not at all. It says neither more
+// How far a replay has come, in a file: written ten times a second, as a whole or not at all. It says neither more
 // than is settled nor much less, so that a run that is killed leaves nothing out and sends little again.
 //
 //   everything before `from` is settled │ up to `to`: all but `unsettled` │ nothing of what follows has been looked at

@@ -6,8 +6,8 @@ import type { BatchEvent } from '../flow/batch.ts';
 import { createNudge } from '../lib/nudge.ts';
 import type { Mark } from './lines.ts';
 
-/** More than all lanes of a usual configuration hold together. */
-const MAX_EVENTS = 10_000;
+/** What lanes hold, many times over: each at most 1 MiB. */
+const MAX_EVENTS = 4_000;
 /** Of their lines; an event costs about three times its line. A single larger one is taken all the same. */
 const MAX_BYTES = 8 * 1024 * 1024;
 const LOOK_AGAIN_MS = 1_000;

@@ -1,7 +1,7 @@
-// Saves several times a second while something goes on, one saving at a time. The timer also keeps the process alive
+// Saves ten times a second while something goes on, one saving at a time. The timer also keeps the process alive
 // while a replay waits for nothing but the moment of a retry.
 
-const EVERY_MS = 250;
+const EVERY_MS = 100;
 
 export class Saver {
   readonly #save: () => Promise<void>;
