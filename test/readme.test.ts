@@ -26,7 +26,8 @@ const CONFIGURATION = await read('docs/configuration.md');
 const RECORDING = await read('docs/recording.md');
 const INTAKE = await read('docs/intake.md');
 const SIZING = await read('docs/sizing.md');
-const ALL = [README, OPERATIONS, STATE, CONFIGURATION, RECORDING, INTAKE, SIZING].join('\n');
+const REPLAY = await read('docs/replay.md');
+const ALL = [README, OPERATIONS, STATE, CONFIGURATION, RECORDING, INTAKE, SIZING, REPLAY].join('\n');
 
 /** The text of the fenced blocks in a language. */
 function blocksOf(page: string, language: string): string[] {
@@ -91,6 +92,7 @@ test('every link leads to a file, and to a heading in it', async () => {
     'docs/recording.md': RECORDING,
     'docs/intake.md': INTAKE,
     'docs/sizing.md': SIZING,
+    'docs/replay.md': REPLAY,
   };
   for (const [page, text] of Object.entries(pages)) {
     for (const [, target = ''] of text.matchAll(LINKED)) {

@@ -49,6 +49,8 @@ export const replay: Command = {
     const selection = createSelection(filters);
     const inputs = kept ? await findAgain(kept.files, kept.from.file) : await findInputs(named);
     const printer = createReplayPrinter(context, { json: wanted.json });
+    // Before the reject file is cut: another run may still write to it.
+    if (kept) await checkpoint.takeOver(kept);
     await using rejects = wanted.dryRun
       ? null
       : await RejectFile.open(await rejectsOf(wanted, kept), kept?.rejects ?? null);
@@ -74,7 +76,8 @@ export const replay: Command = {
         sending: rejects && {
           attempts: wanted.attempts,
           rejects,
-          write: (moving) => checkpoint.write({ ...standing, ...moving }),
+          checkpoint,
+          standing,
         },
         perSecond: wanted.dryRun ? null : wanted.perSecond,
         kept,
@@ -84,7 +87,10 @@ export const replay: Command = {
       });
       printer.start(() => work.status);
       const finished = await work.run();
-      if (finished && !wanted.dryRun) await checkpoint.remove();
+      if (finished && rejects) {
+        await rejects.removeEmpty();
+        await checkpoint.remove();
+      }
       const { counts } = work.status;
       printer.end({
         counts,

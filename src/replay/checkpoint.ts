@@ -8,12 +8,15 @@
 import { randomUUID } from 'node:crypto';
 import { open, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { codeOf, messageOf, TailraceError } from '../lib/errors.ts';
 
 /** Events' places and addresses of destinations: for the owner only. */
 const MODE = 0o600;
 const VERSION = 1;
+/** A run looks ten times a second whether its checkpoint is still its own. */
+const NOTICED_MS = 300;
 
 const mark = z.object({ file: z.number(), line: z.number(), offset: z.number() });
 
@@ -90,13 +93,18 @@ export async function readCheckpoint(path: string): Promise<KeptProgress | null>
   }
 }
 
+interface Written {
+  readonly ino: bigint;
+  readonly mtimeNs: bigint;
+}
+
 /** A checkpoint that one run writes. */
 export class CheckpointFile {
   readonly path: string;
   readonly #temporary: string;
   #text = '';
   /** Of what we wrote last; null: nothing yet. An inode alone may be used again by another run's file. */
-  #written: { readonly ino: bigint; readonly mtimeNs: bigint } | null = null;
+  #written: Written | null = null;
 
   constructor(path: string) {
     this.path = path;
@@ -111,7 +119,8 @@ export class CheckpointFile {
   async write(progress: Progress): Promise<void> {
     const text = JSON.stringify(progress);
     if (text === this.#text) return;
-    await this.#checkOurs();
+    const before = this.#written;
+    await this.checkOurs(before);
     try {
       const file = await open(this.#temporary, 'wx', MODE);
       try {
@@ -122,14 +131,26 @@ export class CheckpointFile {
       } finally {
         await file.close();
       }
+      // Once more, since the writing may have taken long.
+      await this.checkOurs(before);
       await rename(this.#temporary, this.path);
       await syncFolder(dirname(this.path));
       this.#text = text;
     } catch (cause) {
       await unlink(this.#temporary).catch(() => {});
+      if (cause instanceof TailraceError) throw cause;
       const message = `the checkpoint ${this.path} cannot be written: ${messageOf(cause)}; mend that, or name another place with --checkpoint`;
       throw new TailraceError('CHECKPOINT_NOT_WRITABLE', message, { cause });
     }
+  }
+
+  /**
+   * Takes over what an earlier run left, even one that still runs: it has noticed, and writes nothing more, when this
+   * resolves.
+   */
+  async takeOver({ writtenAt: _, ...progress }: KeptProgress): Promise<void> {
+    await this.write(progress);
+    await sleep(NOTICED_MS);
   }
 
   /**
@@ -138,12 +159,17 @@ export class CheckpointFile {
    * @throws {TailraceError} `CHECKPOINT_TAKEN`.
    */
   async remove(): Promise<void> {
-    await this.#checkOurs();
+    await this.checkOurs();
     await unlink(this.path).catch(() => {});
   }
 
-  async #checkOurs(): Promise<void> {
-    const ours = this.#written;
+  /**
+   * Holds that no other run has taken the file over.
+   *
+   * @param ours what we wrote last; null: nothing yet, whatever is there is taken over.
+   * @throws {TailraceError} `CHECKPOINT_TAKEN`.
+   */
+  async checkOurs(ours: Written | null = this.#written): Promise<void> {
     const found = await stat(this.path, { bigint: true }).catch(() => null);
     if (ours === null || found === null) return;
     if (found.ino === ours.ino && found.mtimeNs === ours.mtimeNs) return;

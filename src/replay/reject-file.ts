@@ -1,5 +1,5 @@
 // What could not be delivered, as the lines were: the file can be replayed like a log file. What an interrupted run wrote
-// behind its last checkpoint is cut off by the next one, which tries those again. An empty one goes at the end.
+// behind its last checkpoint is cut off by the next one, which tries those again.
 
 import { constants } from 'node:fs';
 import { type FileHandle, open, unlink } from 'node:fs/promises';
@@ -105,14 +105,17 @@ export class RejectFile implements AsyncDisposable {
     }
   }
 
-  /** Closes the file; one with nothing in it is removed. Safe to call twice. */
+  /** Takes the file away when there is nothing in it; to be called when the replay is over. */
+  async removeEmpty(): Promise<void> {
+    if (this.position.bytes === 0) await unlink(this.path).catch(() => {});
+  }
+
+  /** Safe to call twice. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
     await this.#writing.catch(() => {});
-    const { size, nlink } = await this.#handle.stat();
     await this.#handle.close();
-    if (size === 0 && nlink > 0) await unlink(this.path).catch(() => {});
   }
 }
 

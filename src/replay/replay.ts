@@ -16,7 +16,7 @@ import { delay } from '../lib/delay.ts';
 import { codeOf, messageOf } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import { Rate } from '../router/rate.ts';
-import type { KeptProgress, Progress } from './checkpoint.ts';
+import type { CheckpointFile, KeptProgress, Progress } from './checkpoint.ts';
 import { type Counts, countSettled, createCounts } from './counts.ts';
 import type { Input } from './inputs.ts';
 import { BEGINNING, type Mark, readLines } from './lines.ts';
@@ -39,8 +39,9 @@ export interface ReplayOptions {
   readonly sending: {
     readonly attempts: number | null;
     readonly rejects: RejectFile;
-    /** Keeps what the replay adds to what it was told at the start. */
-    readonly write: (progress: MovingProgress) => Promise<void>;
+    readonly checkpoint: CheckpointFile;
+    /** What the checkpoint says besides, from beginning to end. */
+    readonly standing: Omit<Progress, keyof MovingProgress>;
   } | null;
   /** Most events a second; null = as fast as the destinations take them. */
   readonly perSecond: number | null;
@@ -53,7 +54,7 @@ export interface ReplayOptions {
 }
 
 /** What of a checkpoint changes while the replay goes on. */
-export type MovingProgress = Pick<Progress, 'from' | 'to' | 'unsettled' | 'rejects' | 'counts'>;
+type MovingProgress = Pick<Progress, 'from' | 'to' | 'unsettled' | 'rejects' | 'counts'>;
 
 /** Told of what a person should know at once. */
 export interface ReplayReport {
@@ -241,8 +242,7 @@ export class Replay {
     this.#rate.take(1, performance.now());
     if (event.open.size === 0) this.#settle(event);
     else this.#sender?.send(event);
-    const rejects = this.#options.sending?.rejects;
-    if (rejects?.isBehind === true) await rejects.flush();
+    if (this.#options.sending?.rejects.isBehind === true) await this.#saver?.now();
     if (this.#pending.isFull) await this.#pending.wait('room', over);
   }
 
@@ -267,6 +267,7 @@ export class Replay {
   async #save(): Promise<void> {
     const { sending } = this.#options;
     if (sending === null) return;
+    await sending.checkpoint.checkOurs();
     const { oldest } = this.#pending;
     const progress: MovingProgress = {
       from: oldest ? { file: oldest.file, ...oldest.mark } : { file: this.#file, ...this.#mark },
@@ -276,7 +277,7 @@ export class Replay {
       counts: structuredClone(this.#counts),
     };
     await sending.rejects.flush();
-    await sending.write(progress);
+    await sending.checkpoint.write({ ...sending.standing, ...progress });
   }
 
   *#unsettled(): Iterable<[number, number, string[]]> {

@@ -22,14 +22,18 @@ export class Saver {
   /** Saves for the first time. @throws whatever `save` throws. */
   async start(): Promise<void> {
     await this.#save();
-    this.#timer = setInterval(() => {
-      if (this.#saving !== null || this.failed.aborted) return;
-      this.#saving = this.#save()
-        .catch((error: unknown) => this.#failed.abort(error))
-        .finally(() => {
-          this.#saving = null;
-        });
-    }, EVERY_MS);
+    this.#timer = setInterval(() => void this.now(), EVERY_MS);
+  }
+
+  /** Resolves when the saving under way, or else a new one, has ended; never rejects. */
+  now(): Promise<void> {
+    if (this.failed.aborted) return Promise.resolve();
+    this.#saving ??= this.#save()
+      .catch((error: unknown) => this.#failed.abort(error))
+      .finally(() => {
+        this.#saving = null;
+      });
+    return this.#saving;
   }
 
   /** Saves for the last time. @throws what a saving threw. */

@@ -1,8 +1,10 @@
 import { appendFileSync, existsSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { createHttpReceiver } from '../helpers/http-receiver.ts';
 import { BEGAN, createScene, DROP_THE_REST, hook, keysOf, lineOf, linesOf, sorted } from './scene.ts';
+
+vi.setConfig({ testTimeout: 120_000 });
 
 test('files are sent in the order in which they were written, whatever their names and their order', async () => {
   await using scene = await createScene();
