@@ -2,14 +2,20 @@
 // first bytes, unpacked, and their inode where two begin alike. A rotation may have moved or compressed them meanwhile.
 
 import { createHash } from 'node:crypto';
+import { open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { TailraceError } from '../lib/errors.ts';
 import { regularFiles } from '../log-file/journal/search.ts';
 import { inOrder, openWritten, type WrittenFile } from '../log-file/written-files.ts';
 
 /** How much of a file's beginning tells it from others. */
 const HEAD_BYTES = 64 * 1024;
+const LINE_FEED = 0x0a;
+/** A line that is being written is complete after this. */
+const LOOK_AGAIN_MS = 50;
+const MOST_LOOKS = 20;
 
 /** What is kept of a file. */
 export interface FileIdentity {
@@ -44,10 +50,11 @@ export interface Input {
 export async function findInputs(paths: readonly string[]): Promise<readonly Input[]> {
   const inputs: Input[] = [];
   for (const file of await inOrder(paths)) {
+    const { path, inode } = file;
     const head = await headOf(file, HEAD_BYTES);
-    const { path, inode, size } = file;
-    const identity = { path, inode: String(inode), bytes: head.packed ? null : size };
-    inputs.push(inputOf(file, { ...identity, headBytes: head.bytes, headHash: head.hash }));
+    const bytes = head.bytes === 0 ? 0 : head.packed ? null : await wholeSize(file);
+    const identity = { path, inode: String(inode), bytes, headBytes: head.bytes, headHash: head.hash };
+    inputs.push(inputOf({ ...file, size: bytes ?? file.size }, identity));
   }
   return inputs;
 }
@@ -61,9 +68,14 @@ export async function findInputs(paths: readonly string[]): Promise<readonly Inp
 export async function findAgain(identities: readonly FileIdentity[], from: number): Promise<readonly Input[]> {
   const inputs: Input[] = [];
   for (const [at, identity] of identities.entries()) {
-    const file = at < from ? null : await findOne(identity);
-    if (file === null && at >= from) throw notFound(identity.path);
-    inputs.push(file === null ? gone(identity) : inputOf(file, identity));
+    // Nothing will be read of it.
+    if (at < from || identity.bytes === 0) {
+      inputs.push({ identity, size: 0, open: () => Promise.reject(notFound(identity.path)) });
+      continue;
+    }
+    const file = await findOne(identity);
+    if (file === null) throw notFound(identity.path);
+    inputs.push(inputOf({ ...file, size: Math.min(file.size, identity.bytes ?? file.size) }, identity));
   }
   return inputs;
 }
@@ -72,9 +84,25 @@ function inputOf(file: Omit<WrittenFile, 'firstUs'>, identity: FileIdentity): In
   return { identity, size: file.size, open: (onOpen) => openWritten(file, onOpen) };
 }
 
-/** One that has been replayed whole. */
-function gone(identity: FileIdentity): Input {
-  return { identity, size: 0, open: () => Promise.reject(notFound(identity.path)) };
+/** The size of a plain file; where it ends within a line that is just being written, with that line. */
+async function wholeSize(file: WrittenFile): Promise<number> {
+  let { size } = file;
+  const handle = await open(file.path).catch(() => null);
+  if (handle === null) return size;
+  try {
+    for (let looks = 0; looks < MOST_LOOKS; looks += 1) {
+      const { buffer, bytesRead } = await handle.read(Buffer.alloc(1), 0, 1, size - 1);
+      if (bytesRead === 0 || buffer[0] === LINE_FEED) return size;
+      await sleep(LOOK_AGAIN_MS);
+      const stats = await handle.stat({ bigint: true });
+      // Rotated meanwhile, or a line that a crash has cut.
+      if (stats.ino !== file.inode || Number(stats.size) <= size) return size;
+      size = Number(stats.size);
+    }
+    return size;
+  } finally {
+    await handle.close();
+  }
 }
 
 /** Where it was, or else under another name in its folder. */
