@@ -2,7 +2,7 @@
 // sum at the end.
 
 import type { Counts } from '../replay/counts.ts';
-import type { ReplayReport, ReplayStatus } from '../replay/replay.ts';
+import type { ReplayReport, ReplayStatus } from '../replay/report.ts';
 import type { CommandContext } from './command.ts';
 
 /** Said one by one; the others are only counted. */
@@ -141,21 +141,19 @@ const named = (checkpoint: string): string => (checkpoint === DEFAULT_CHECKPOINT
 export const DEFAULT_CHECKPOINT = 'replay.checkpoint.json';
 
 function createProgressLine() {
-  const looks: { readonly atMs: number; readonly bytes: number; readonly settled: number }[] = [];
-  return ({ counts, bytesRead, bytesInAll, outlets }: ReplayStatus, atMs: number): string => {
+  const looks: { readonly atMs: number; readonly share: number; readonly settled: number }[] = [];
+  return ({ counts, share, outlets }: ReplayStatus, atMs: number): string => {
     const settled = counts.sent + counts.failed;
-    looks.push({ atMs, bytes: bytesRead, settled });
+    looks.push({ atMs, share, settled });
     if (looks.length > LOOKS) looks.shift();
-    const [first] = looks;
-    const seconds = first === undefined ? 0 : (atMs - first.atMs) / 1_000;
-    const perSecond = (now: number, before = 0): number => (seconds > 0 ? (now - before) / seconds : 0);
-    const bytesPerSecond = perSecond(bytesRead, first?.bytes);
-    const share = bytesInAll === 0 ? 100 : Math.floor((bytesRead / bytesInAll) * 100);
+    const first = looks[0] ?? { atMs, share, settled };
+    const perSecond = (grown: number): number => grown / Math.max(0.001, (atMs - first.atMs) / 1_000);
+    const sharePerSecond = perSecond(share - first.share);
     const parts = [
-      `${share} %, sent ${grouped(counts.sent)} (${grouped(Math.round(perSecond(settled, first?.settled)))}/s)`,
+      `${Math.floor(share * 100)} %, sent ${grouped(counts.sent)} (${grouped(Math.round(perSecond(settled - first.settled)))}/s)`,
     ];
     if (counts.failed > 0) parts.push(`${grouped(counts.failed)} failed`);
-    if (bytesPerSecond > 0) parts.push(`${duration((bytesInAll - bytesRead) / bytesPerSecond)} left`);
+    if (sharePerSecond > 0) parts.push(`${duration((1 - share) / sharePerSecond)} left`);
     for (const { key, state, waitMs, retrying, givenUp } of outlets) {
       if (givenUp) parts.push(`${key}: given up`);
       else if (state !== 'ok' && state !== 'rate_limited') {

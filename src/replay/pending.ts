@@ -44,6 +44,11 @@ export class Pending {
     return this.#events.size;
   }
 
+  /** Of their lines. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   get isFull(): boolean {
     return this.#events.size >= MAX_EVENTS || this.#bytes >= MAX_BYTES;
   }

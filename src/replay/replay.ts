@@ -22,10 +22,11 @@ import type { Input } from './inputs.ts';
 import { BEGINNING, type Mark, readLines } from './lines.ts';
 import { Pending, type PendingEvent, type Place } from './pending.ts';
 import type { RejectFile } from './reject-file.ts';
+import type { ReplayReport, ReplayStatus } from './report.ts';
 import type { Routes } from './routes.ts';
 import { Saver } from './saver.ts';
 import type { Selection } from './selection.ts';
-import { createSender, type OutletReport, type Sender } from './sender.ts';
+import { createSender, type Sender } from './sender.ts';
 
 /** Requests under way get this long after `stop` (SPEC 8: 10 s in all). */
 const GRACE_MS = 9_000;
@@ -56,22 +57,6 @@ export interface ReplayOptions {
 /** What of a checkpoint changes while the replay goes on. */
 type MovingProgress = Pick<Progress, 'from' | 'to' | 'unsettled' | 'rejects' | 'counts'>;
 
-/** Told of what a person should know at once. */
-export interface ReplayReport {
-  onBad(path: string, line: number, problem: string): void;
-  onRejected(path: string, line: number, destination: string, error: string): void;
-  onGivenUp(destination: string, error: string): void;
-}
-
-/** How far it is. */
-export interface ReplayStatus {
-  readonly counts: Counts;
-  /** Of the files as they lie on the disk. */
-  readonly bytesRead: number;
-  readonly bytesInAll: number;
-  readonly outlets: readonly OutletReport[];
-}
-
 export class Replay {
   readonly #options: ReplayOptions;
   readonly #counts: Counts;
@@ -88,6 +73,8 @@ export class Replay {
   #file: number;
   #mark: Mark;
   #source: { readonly bytesRead: number } = { bytesRead: 0 };
+  /** Bytes of the lines taken up by this run, and how much had been read before the first of them. */
+  #taken = { bytes: 0, from: 0 };
 
   constructor(options: ReplayOptions) {
     this.#options = options;
@@ -115,12 +102,17 @@ export class Replay {
   }
 
   get status(): ReplayStatus {
+    const read = this.#shareRead;
+    const settled = this.#taken.bytes === 0 ? 1 : 1 - this.#pending.bytes / this.#taken.bytes;
+    const share = this.#taken.from + Math.max(0, read - this.#taken.from) * settled;
+    return { counts: this.#counts, share, outlets: this.#sender?.reports() ?? [] };
+  }
+
+  get #shareRead(): number {
+    const sum = (inputs: readonly Input[]): number => inputs.reduce((all, { size }) => all + size, 0);
     const { inputs } = this.#options;
-    const sizes = inputs.map(({ size }) => size);
-    const sum = (numbers: readonly number[]): number => numbers.reduce((all, each) => all + each, 0);
-    const bytesInAll = sum(sizes);
-    const bytesRead = Math.min(bytesInAll, sum(sizes.slice(0, this.#file)) + this.#source.bytesRead);
-    return { counts: this.#counts, bytesRead, bytesInAll, outlets: this.#sender?.reports() ?? [] };
+    const inAll = sum(inputs);
+    return inAll === 0 ? 1 : Math.min(1, (sum(inputs.slice(0, this.#file)) + this.#source.bytesRead) / inAll);
   }
 
   /**
@@ -231,6 +223,8 @@ export class Replay {
       failed: new Set(),
     };
     this.#pending.add(event);
+    if (this.#taken.bytes === 0 && isBefore) this.#taken.from = this.#shareRead;
+    this.#taken.bytes += own.length;
     return event;
   }
 
