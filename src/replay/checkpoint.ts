@@ -1,4 +1,4 @@
-// How far a replay has come, in a file: written ten times a second, as a whole or not at all. It says neither more
+// How far a replay has come, in a file: written up to ten times a second, as a whole or not at all. It says neither more
 // than is settled nor much less, so that a run that is killed leaves nothing out and sends little again.
 //
 //   everything before `from` is settled │ up to `to`: all but `unsettled` │ nothing of what follows has been looked at
@@ -15,8 +15,8 @@ import { codeOf, messageOf, TailraceError } from '../lib/errors.ts';
 /** Events' places and addresses of destinations: for the owner only. */
 const MODE = 0o600;
 const VERSION = 1;
-/** A run looks ten times a second whether its checkpoint is still its own. */
-const NOTICED_MS = 300;
+/** A run looks at least every half a second whether its checkpoint is still its own. */
+const NOTICED_MS = 700;
 
 const mark = z.object({ file: z.number(), line: z.number(), offset: z.number() });
 

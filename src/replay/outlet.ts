@@ -86,17 +86,15 @@ export class Outlet {
   #offer(queue: Passage[]): void {
     let taken = 0;
     for (const passage of queue) {
-      const { laneEvent } = passage;
-      laneEvent.offeredMs = performance.now();
-      // Before the offer: it may be answered at once.
-      this.#inLane.set(laneEvent, passage);
-      if (!this.lane.offer(laneEvent)) {
-        this.#inLane.delete(laneEvent);
-        break;
-      }
+      passage.laneEvent.offeredMs = performance.now();
+      // It is answered in a later turn at the earliest.
+      if (!this.lane.offer(passage.laneEvent)) break;
+      this.#inLane.set(passage.laneEvent, passage);
       taken += 1;
     }
-    if (taken > 0) queue.splice(0, taken);
+    // One is the rule, and the cheapest.
+    if (taken === 1) queue.shift();
+    else if (taken > 0) queue.splice(0, taken);
   }
 
   onAnswer(laneEvent: LaneEvent, result: DeliveryResult): void {

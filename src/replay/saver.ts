@@ -1,13 +1,15 @@
-// Saves ten times a second while something goes on, one saving at a time. The timer also keeps the process alive
-// while a replay waits for nothing but the moment of a retry.
+// Saves ten times a second while something goes on, one saving at a time, and less often, down to twice a second, where
+// saving takes long. The timer also keeps the process alive while a replay waits for nothing but the moment of a retry.
 
 const EVERY_MS = 100;
+const AT_LEAST_EVERY_MS = 500;
 
 export class Saver {
   readonly #save: () => Promise<void>;
   readonly #failed = new AbortController();
   #saving: Promise<void> | null = null;
   #timer: NodeJS.Timeout | undefined;
+  #ended = false;
 
   /** @param save not called again before it has resolved. */
   constructor(save: () => Promise<void>) {
@@ -22,7 +24,16 @@ export class Saver {
   /** Saves for the first time. @throws whatever `save` throws. */
   async start(): Promise<void> {
     await this.#save();
-    this.#timer = setInterval(() => void this.now(), EVERY_MS);
+    this.#saveIn(EVERY_MS);
+  }
+
+  #saveIn(ms: number): void {
+    this.#timer = setTimeout(async () => {
+      const beganMs = performance.now();
+      await this.now();
+      const tookMs = performance.now() - beganMs;
+      if (!this.#ended) this.#saveIn(Math.min(Math.max(EVERY_MS, 3 * tookMs), AT_LEAST_EVERY_MS));
+    }, ms);
   }
 
   /** Resolves when the saving under way, or else a new one, has ended; never rejects. */
@@ -38,7 +49,8 @@ export class Saver {
 
   /** Saves for the last time. @throws what a saving threw. */
   async end(): Promise<void> {
-    clearInterval(this.#timer);
+    this.#ended = true;
+    clearTimeout(this.#timer);
     await this.#saving;
     this.failed.throwIfAborted();
     await this.#save();

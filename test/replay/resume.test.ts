@@ -3,6 +3,7 @@ import { rename, rm, truncate } from 'node:fs/promises';
 import { gzipSync } from 'node:zlib';
 import { expect, test, vi } from 'vitest';
 import { createHttpReceiver } from '../helpers/http-receiver.ts';
+import { waitFor } from '../helpers/wait-for.ts';
 import { createScene, hook, keysOf, linesOf, type Scene, sorted } from './scene.ts';
 
 // Each runs the program several times.
@@ -25,8 +26,10 @@ interface Kept {
 
 test('after kill -9 a resumed replay leaves nothing out, and sends again what had not been settled', async () => {
   await using scene = await createScene();
-  await scene.write('events.jsonl', linesOf(1, 3_000));
-  await using running = await begin(scene, 400);
+  await scene.write('events.jsonl', linesOf(1, 4_000));
+  await using running = await begin(scene, 100);
+  const sent = async (): Promise<number> => JSON.parse(await scene.read(CHECKPOINT)).counts.sent;
+  await waitFor(async () => (await sent()) > 100, { what: 'a checkpoint with a hundred events', intervalMs: 50 });
   running.signal('SIGKILL');
   await running.exit;
   // The line of an event is its number here.
@@ -42,11 +45,11 @@ test('after kill -9 a resumed replay leaves nothing out, and sends again what ha
   expect({ code, ...JSON.parse(stdout) }).toMatchObject({
     code: 0,
     finished: true,
-    lines: 3_000,
-    sent: 3_000,
+    lines: 4_000,
+    sent: 4_000,
     failed: 0,
   });
-  expect(sorted(new Set(scene.keys()))).toEqual(keysOf(1, 3_000));
+  expect(sorted(new Set(scene.keys()))).toEqual(keysOf(1, 4_000));
   const again = scene.keys().slice(before);
   expect(again).toHaveLength(new Set(again).size);
   expect(again.filter((key) => settled.has(key))).toEqual([]);
