@@ -49,12 +49,6 @@ export const replay: Command = {
     const selection = createSelection(filters);
     const inputs = kept ? await findAgain(kept.files, kept.from.file) : await findInputs(named);
     const printer = createReplayPrinter(context, { json: wanted.json });
-    // Before the reject file is cut: another run may still write to it.
-    if (kept) await checkpoint.takeOver(kept);
-    await using rejects = wanted.dryRun
-      ? null
-      : await RejectFile.open(await rejectsOf(wanted, kept), kept?.rejects ?? null);
-
     const stop = new AbortController();
     const onStop = (): void => {
       printer.note('stopping: what is under way gets ten seconds; a second signal ends at once');
@@ -62,6 +56,11 @@ export const replay: Command = {
     };
     const stopListening = onSignals({ onStop, onHangup: onStop });
     try {
+      // Before the reject file is cut: another run may still write to it.
+      if (kept) await checkpoint.takeOver(kept);
+      await using rejects = wanted.dryRun
+        ? null
+        : await RejectFile.open(await rejectsOf(wanted, kept), kept?.rejects ?? null);
       const standing = {
         files: inputs.map(({ identity }) => identity),
         named,
