@@ -24,6 +24,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   intake: async () => (await import('./cli/intake.ts')).intake,
   recording: async () => (await import('./cli/recording.ts')).recording,
   rotate: async () => (await import('./cli/rotate.ts')).rotate,
+  replay: async () => (await import('./cli/replay.ts')).replay,
   journal: async () => (await import('./cli/journal.ts')).journal,
   'verify-log': async () => (await import('./cli/verify-log.ts')).verifyLog,
   demo: async () => (await import('./cli/demo.ts')).demo,
@@ -70,7 +71,12 @@ export async function runCli(argv: readonly string[], context: CommandContext): 
     .showHelpOnFail(false)
     .wrap(Math.min(context.stdout.columns ?? 100, 120));
   const commands = await loadCommands(words);
-  const lists = new Set(commands.flatMap(({ usage }) => [...usage.matchAll(/(\w+)\.\./g)].map(([, name]) => name)));
+  const lists = new Set(
+    commands.flatMap(({ usage, repeatable = [] }) => [
+      ...Array.from(usage.matchAll(/(\w+)\.\./g), ([, name]) => name),
+      ...repeatable,
+    ]),
+  );
   // Of an option that is given twice the last counts; `[files..]` are all wanted.
   parser.middleware((args) => {
     for (const [name, value] of Object.entries(args)) {

@@ -13,8 +13,9 @@ const LAYERS: readonly (readonly string[])[] = [
   ['demo'],
   // What `run --http` shows of what stands below.
   ['monitor'],
-  // Ways to put together what stands below: out of the queue, into it, and only looking. They know nothing of each other.
-  ['pipeline', 'intake', 'doctor', 'metrics'],
+  // Ways to put together what stands below: out of the queue, into it, out of the log, and only looking. They know nothing of
+  // each other.
+  ['pipeline', 'intake', 'replay', 'doctor', 'metrics'],
   ['queue', 'log-file', 'router', 'destinations', 'recording', 'http'],
   ['flow'],
   ['config'],

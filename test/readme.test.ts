@@ -29,9 +29,20 @@ const SIZING = await read('docs/sizing.md');
 const EXPLAIN = await read('docs/explain-and-plan.md');
 const MIGRATION = await read('docs/migration.md');
 const MONITORING = await read('docs/monitoring.md');
-const ALL = [README, OPERATIONS, STATE, CONFIGURATION, RECORDING, INTAKE, SIZING, EXPLAIN, MIGRATION, MONITORING].join(
-  '\n',
-);
+const REPLAY = await read('docs/replay.md');
+const ALL = [
+  README,
+  OPERATIONS,
+  STATE,
+  CONFIGURATION,
+  RECORDING,
+  INTAKE,
+  SIZING,
+  EXPLAIN,
+  MIGRATION,
+  MONITORING,
+  REPLAY,
+].join('\n');
 
 /** The text of the fenced blocks in a language. */
 function blocksOf(page: string, language: string): string[] {
@@ -101,6 +112,7 @@ test('every link leads to a file, and to a heading in it', async () => {
     'docs/deploy/README.md': await read('docs/deploy/README.md'),
     'docs/migration.md': MIGRATION,
     'docs/monitoring.md': MONITORING,
+    'docs/replay.md': REPLAY,
   };
   for (const [page, text] of Object.entries(pages)) {
     for (const [, target = ''] of text.matchAll(LINKED)) {

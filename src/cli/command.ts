@@ -26,6 +26,8 @@ export interface Command {
   readonly summary: string;
   /** [command line, what it does] pairs, shown at the end of `--help`. */
   readonly examples: readonly (readonly [string, string])[];
+  /** Options that may be given more than once and are all wanted; of any other the last one counts. */
+  readonly repeatable?: readonly string[];
   options(yargs: Argv): Argv;
   /** @throws {TailraceError} which cli.ts prints as one message and turns into its exit code. */
   run(args: ArgumentsCamelCase, context: CommandContext): Promise<ExitCode>;
@@ -34,4 +36,12 @@ export interface Command {
 /** The value of an option that takes text; undefined when it was not given, or is empty. */
 export function textOf(value: unknown): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined;
+}
+
+/** The values of an option that may be given more than once. */
+export function textsOf(value: unknown): readonly string[] {
+  return [value]
+    .flat()
+    .filter((each) => each !== undefined && each !== '')
+    .map(String);
 }

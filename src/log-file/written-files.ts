@@ -63,15 +63,19 @@ export async function inOrder(paths: readonly string[]): Promise<readonly Writte
  *
  * @param file its path; or what `inOrder` found, which is then looked for under other names in its folder when a
  *   rotation has moved it.
+ * @param onOpen told of the file that is being read: bytes of it as it lies on the disk, and whether it is packed.
  * @returns a stream that fails with a TailraceError naming the file: `INPUT_NOT_READABLE`, or `INPUT_DAMAGED` when it
  *   is packed and cut or broken; what came before is good.
  * @throws {TailraceError} `INPUT_NOT_READABLE`.
  */
-export async function openWritten(file: string | Omit<WrittenFile, 'firstUs'>): Promise<Readable> {
+export async function openWritten(
+  file: string | Omit<WrittenFile, 'firstUs'>,
+  onOpen: (source: { readonly bytesRead: number }, packed: boolean) => void = () => {},
+): Promise<Readable> {
   const { path, handle, isPacked } = await openPlainOrPacked(file);
-  const content = isPacked
-    ? gunzipped(handle)
-    : createReadStream('', { fd: handle, start: 0, highWaterMark: CHUNK_BYTES });
+  const source = streamOf(handle);
+  onOpen(source, isPacked);
+  const content = isPacked ? gunzipped(source) : source;
   const stream = Readable.from(explained(path, content), { objectMode: false, highWaterMark: CHUNK_BYTES });
   // Also when nobody has read from it.
   return stream.once('close', () => content.destroy());
@@ -86,7 +90,7 @@ export async function openWritten(file: string | Omit<WrittenFile, 'firstUs'>): 
 export async function* scanWritten(file: Omit<WrittenFile, 'firstUs'>): AsyncGenerator<Buffer> {
   const { path, handle, isPacked } = await openPlainOrPacked(file);
   if (isPacked) {
-    yield* explained(path, gunzipped(handle));
+    yield* explained(path, gunzipped(streamOf(handle)));
     return;
   }
   try {
@@ -116,12 +120,9 @@ async function* readAhead(handle: FileHandle): AsyncGenerator<Buffer> {
   }
 }
 
-const gunzipped = (handle: FileHandle): Readable =>
-  pipeline(
-    createReadStream('', { fd: handle, start: 0, highWaterMark: CHUNK_BYTES }),
-    createGunzip({ chunkSize: CHUNK_BYTES }),
-    () => {}, // its iterator tells
-  );
+const streamOf = (handle: FileHandle) => createReadStream('', { fd: handle, start: 0, highWaterMark: CHUNK_BYTES });
+
+const gunzipped = (source: Readable): Readable => pipeline(source, createGunzip({ chunkSize: CHUNK_BYTES }), () => {}); // its iterator tells
 
 async function openPlainOrPacked(file: string | Omit<WrittenFile, 'firstUs'>) {
   const path = typeof file === 'string' ? file : file.path;

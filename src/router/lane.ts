@@ -103,6 +103,11 @@ export class Lane implements ReportingLane {
     return this.open && this.#health.worthWaiting;
   }
 
+  /** How often its breaker has opened since anything was last accepted. */
+  get openings(): number {
+    return this.#breaker.openings;
+  }
+
   /** Wants what one request takes, to see whether the destination works again. */
   get wantsProbe(): boolean {
     return this.open && this.#breaker.cause !== null && this.#breaker.waitMs(performance.now()) <= 0;
