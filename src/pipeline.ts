@@ -25,6 +25,7 @@ import { delay } from './lib/delay.ts';
 import { EXIT, messageOf, TailraceError } from './lib/errors.ts';
 import type { Logger } from './lib/logger.ts';
 import type { Nudge } from './lib/nudge.ts';
+import type { Engine } from './life.ts';
 import { createDeliveryLog, type DeliveryLogTarget } from './log-file/delivery-log.ts';
 import type { LogFileStage } from './log-file/stage.ts';
 import type { JournalOptions } from './log-file/target.ts';
@@ -75,8 +76,10 @@ export interface PipelineOptions {
   readonly journal: Omit<JournalOptions, 'stillOpen'>;
   /** New lines are on disk. */
   readonly onLines: (count: number) => void;
-  /** Called with what opens the files anew on SIGHUP. */
-  readonly onFiles: (files: { reopen(): void }) => void;
+  /** Called with the pipeline as seen from outside, before it begins. */
+  readonly onEngine: (engine: Engine) => void;
+  /** The reader looks at the queue now. */
+  readonly onLook: () => void;
   /** What the stages count, where somebody watches. */
   readonly vitals?: Vitals | undefined;
   readonly logger: Logger;
@@ -195,12 +198,6 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     const message = `another logfile is configured while the one before cannot be written: ${lastError.message}; starting afresh`;
     broken.abort(new TailraceError('START_AFRESH', message, { exitCode: EXIT.tryAgain, cause: lastError }));
   };
-  options.onFiles({
-    reopen: () => {
-      logFile.reopen();
-      deliveryLog.reopen();
-    },
-  });
   /** `run --once` leaves what waits for a destination that takes nothing now to another run. */
   const isOut = (destinationId: number): boolean =>
     desk.isPaused(destinationId) || router.lanes.of(destinationId)?.worthWaiting === false;
@@ -212,7 +209,10 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     due,
     gaps,
     sleep,
-    regime,
+    regime: () => {
+      options.onLook();
+      return regime();
+    },
     settle,
     finished: once
       ? async (session) => !(await anythingDue(session, rights.table.shard, regime(), dueBefore, isOut))
@@ -225,6 +225,12 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     highWaterMark: READ_AHEAD,
   });
   if (vitals) vitals.tenure = tenureOf({ rights, regime, logFile, router, desk, gaps, inFlight });
+
+  options.onEngine({
+    reopen: () => Promise.all([logFile.reopen(), deliveryLog.reopen()]),
+    trouble: () => (rights.held ? (logFile.status().lastError?.message ?? null) : 'waiting for PostgreSQL'),
+    isHeldBack: () => reader.readableLength > 0,
+  });
 
   const pumping = setInterval(() => {
     router.lanes.pump();

@@ -20,13 +20,16 @@ import { delay } from './lib/delay.ts';
 import { codeOf, EXIT, isServerError, messageOf, TailraceError } from './lib/errors.ts';
 import { createThrottle, type Logger } from './lib/logger.ts';
 import { createNudge } from './lib/nudge.ts';
+import type { Report } from './lib/service-manager.ts';
+import { type Engine, Life } from './life.ts';
 import { stateDirectory } from './log-file/local-lock.ts';
+import { answerRequests } from './log-file/rotate-request.ts';
+import { createLookAtOthers, isRefusal } from './look-at-others.ts';
 import { runPipeline } from './pipeline.ts';
 import { enforce } from './queue/regime.ts';
 import { endsTenure, Rights } from './queue/rights.ts';
 import { Session } from './queue/session.ts';
 import { nameOf, type Shard } from './queue/slots.ts';
-import { createStandByCheck, isRefusal } from './stand-by.ts';
 
 const QUEUE = 'the queue';
 const STANDBY_POLL_MS = 1_000;
@@ -49,8 +52,10 @@ export interface ProcessorOptions {
 }
 
 export interface Processor {
-  /** SIGHUP: opens the log file anew. */
-  reopen(): void;
+  /** SIGHUP: opens the log file anew; resolves when nothing more is written to one that was moved before. */
+  reopen(): Promise<void>;
+  /** How it is, for systemd. */
+  report(): Report;
   /**
    * Resolves with the counts when stopped, or when a `once` has handled everything.
    *
@@ -72,14 +77,14 @@ export function createProcessor(options: ProcessorOptions): Processor {
   const nudge = createNudge();
   const complain = createThrottle((fields, message) => logger.error(fields, message));
   let config = options.loaded.config;
-  let files: { reopen(): void } | null = null;
+  let engine: Engine | null = null;
+  const life = new Life();
   let inForce: { readonly rights: Rights; regime: Regime } | null = null;
   const held = new HeldFile();
   /** What another process has, when an attempt to become the writer comes back without anything. */
   let waitsFor = QUEUE;
 
   const open = (): Promise<Session> => Session.open({ database: options.database, applicationName: 'tailrace' });
-  const assertMayStandBy = createStandByCheck(open, shard);
 
   /** Tries until it gets something; a `once` gives up at the first failure. */
   const persist = async <T>(attempt: () => Promise<T | null>): Promise<T | null> => {
@@ -91,11 +96,13 @@ export function createProcessor(options: ProcessorOptions): Processor {
         if (got !== null) return got;
         const busy = `another tailrace process holds ${waitsFor}`;
         if (once) throw new TailraceError('BUSY', `${busy}; try again later`, { exitCode: EXIT.tryAgain });
+        life.waits(`standing by: ${busy}`);
         vitals?.became('standby');
         if (!said.has(busy)) logger.info(`${busy}; standing by`);
         said.add(busy);
       } catch (error) {
         if (once || !(error instanceof TailraceError || isServerError(error)) || isRefusal(error)) throw error;
+        life.waits(`cannot start: ${messageOf(error)}`);
         vitals?.became('starting', messageOf(error));
         complain({ error: messageOf(error), code: codeOf(error) }, 'cannot start; trying again every second');
       }
@@ -104,9 +111,13 @@ export function createProcessor(options: ProcessorOptions): Processor {
     }
   };
 
+  const reopen = async (): Promise<void> => void (await engine?.reopen());
+
   /** The folder whose lock is held. */
   const ownOf = (): { readonly id: string; readonly directory: string } | null =>
     held.directory === null ? null : { id: held.id, directory: held.directory };
+
+  const assertMayStandBy = createLookAtOthers(open, shard);
 
   /** Tries to become the writer; which file to lock may change between two attempts. @returns null when another process is. */
   const acquire = async (): Promise<Entry | null> => {
@@ -127,7 +138,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
         markProcessed: () => config.onDelivered === 'mark_processed',
         bringIn: async (session, whole, left) => {
           waitsFor = 'a journal of another layout';
-          return await adopt(session, whole, left, { config: underConfig, own: ownOf(), logger });
+          return await adopt(session, whole, left, { config: underConfig, own: ownOf(), shard, logger });
         },
         onWake: nudge.nudge,
         logger,
@@ -146,14 +157,17 @@ export function createProcessor(options: ProcessorOptions): Processor {
     const own = place && first.logFile ? { ...place, file: first.logFile } : null;
     await noteServer(own?.directory ?? null, rights, logger);
     const { release, ...inheritance } = await inherit(rights.predecessors, own, logger);
+    const folders = (): (string | null)[] => [held.directory, ...inheritance.inherited.map((each) => each.directory)];
+    const endAnswering = answerRequests(folders, reopen);
     const yielding = new AbortController();
     try {
-      const regime = await persist(async () => enforce(await rights.session(stop), first, rights.epoch));
+      const regime = await persist(async () => enforce(await rights.session(stop), first, rights.epoch, shard));
       if (regime === null) return true;
       const current = { rights, regime };
       inForce = current;
       vitals?.became('writer');
       void follow();
+      life.writes(rights.epoch);
       logger.info(
         {
           epoch: rights.epoch,
@@ -185,11 +199,16 @@ export function createProcessor(options: ProcessorOptions): Processor {
           },
           ...inheritance,
         },
-        onSettled: (items) => tally.add(items),
-        onLines: (count) => tally.addLines(count),
-        onFiles: (opened) => {
-          files = opened;
+        onSettled: (items) => {
+          tally.add(items);
+          life.looked();
         },
+        onLines: (count) => tally.addLines(count),
+        onEngine: (running) => {
+          engine = running;
+          life.runs(running);
+        },
+        onLook: () => life.looked(),
         vitals,
         logger,
         stop: AbortSignal.any([stop, yielding.signal]),
@@ -208,8 +227,10 @@ export function createProcessor(options: ProcessorOptions): Processor {
       return false;
     } finally {
       inForce = null;
+      engine = null;
+      life.runs(null);
       vitals?.became(stop.aborted ? 'stopped' : 'starting');
-      files = null;
+      await endAnswering();
       // Before the queue: its next writer takes over what stands in our journals, and asks once for their locks.
       await release();
       await held.release();
@@ -233,7 +254,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
     const current = inForce;
     while (current !== null && current === inForce && current.regime.config !== config && !stop.aborted) {
       try {
-        current.regime = await enforce(await current.rights.session(stop), config, current.rights.epoch);
+        current.regime = await enforce(await current.rights.session(stop), config, current.rights.epoch, shard);
         nudge.nudge();
         logger.info({ file: options.loaded.file, generation: current.regime.generation }, 'configuration loaded');
       } catch (error) {
@@ -245,7 +266,8 @@ export function createProcessor(options: ProcessorOptions): Processor {
   };
 
   return {
-    reopen: () => files?.reopen(),
+    reopen,
+    report: () => life.report(tally.summary),
     async run() {
       const watching = new AbortController();
       const watched = once

@@ -13,8 +13,8 @@ const LAYERS: readonly (readonly string[])[] = [
   ['demo'],
   // What `run --http` shows of what stands below.
   ['monitor'],
-  // Two ways to put together what stands below: out of the queue, and into it. They know nothing of each other.
-  ['pipeline', 'intake', 'metrics'],
+  // Ways to put together what stands below: out of the queue, into it, and only looking. They know nothing of each other.
+  ['pipeline', 'intake', 'doctor', 'metrics'],
   ['queue', 'log-file', 'router', 'destinations', 'recording', 'http'],
   ['flow'],
   ['config'],

@@ -26,8 +26,12 @@ const CONFIGURATION = await read('docs/configuration.md');
 const RECORDING = await read('docs/recording.md');
 const INTAKE = await read('docs/intake.md');
 const SIZING = await read('docs/sizing.md');
+const EXPLAIN = await read('docs/explain-and-plan.md');
+const MIGRATION = await read('docs/migration.md');
 const MONITORING = await read('docs/monitoring.md');
-const ALL = [README, OPERATIONS, STATE, CONFIGURATION, RECORDING, INTAKE, SIZING, MONITORING].join('\n');
+const ALL = [README, OPERATIONS, STATE, CONFIGURATION, RECORDING, INTAKE, SIZING, EXPLAIN, MIGRATION, MONITORING].join(
+  '\n',
+);
 
 /** The text of the fenced blocks in a language. */
 function blocksOf(page: string, language: string): string[] {
@@ -92,6 +96,10 @@ test('every link leads to a file, and to a heading in it', async () => {
     'docs/recording.md': RECORDING,
     'docs/intake.md': INTAKE,
     'docs/sizing.md': SIZING,
+    'docs/explain-and-plan.md': EXPLAIN,
+    'docs/doctor.md': await read('docs/doctor.md'),
+    'docs/deploy/README.md': await read('docs/deploy/README.md'),
+    'docs/migration.md': MIGRATION,
     'docs/monitoring.md': MONITORING,
   };
   for (const [page, text] of Object.entries(pages)) {

@@ -2,16 +2,12 @@
 // stamp the last line bears. Constant memory, whatever the size of the file or of its last line.
 
 import type { FileHandle } from 'node:fs/promises';
+import { LINE_START, STAMP_BYTES, stampAt } from './stamp.ts';
 
 const BLOCK_BYTES = 64 * 1024;
 /** Farther back the stamp is not looked for: no line of ours is longer than this. */
 const SEARCHED_BYTES = 128 * 1024 * 1024;
 const NEWLINE = 0x0a;
-/** JSON text has no raw newline inside a line, so this is always the start of one. */
-const LINE_START = Buffer.from('\n{"time_written_to_logfile":');
-const STAMP = /^(\d{1,11})\.(\d{6})[,}]/;
-/** Longest text that STAMP matches. */
-const STAMP_BYTES = 19;
 
 /** Whether the `size` bytes of the file end with a whole line; an empty file does. */
 export async function endsWithNewline(file: FileHandle, size: number): Promise<boolean> {
@@ -42,9 +38,4 @@ function lastStampIn(bytes: Buffer, fromFileStart: boolean): number | null {
   }
   const first = LINE_START.subarray(1);
   return fromFileStart && bytes.subarray(0, first.length).equals(first) ? stampAt(bytes, first.length) : null;
-}
-
-function stampAt(bytes: Buffer, at: number): number | null {
-  const match = STAMP.exec(bytes.toString('latin1', at, at + STAMP_BYTES));
-  return match === null ? null : Number(match[1]) * 1_000_000 + Number(match[2]);
 }

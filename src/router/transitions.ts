@@ -24,7 +24,7 @@ export interface Wanted {
  *
  * @returns the destinations that it has to be offered to now.
  */
-export function decide(event: BatchEvent, wanted: Wanted, generation: number): readonly number[] {
+export function decide(event: Pick<BatchEvent, 'standing'>, wanted: Wanted, generation: number): readonly number[] {
   const { standing } = event;
   const known = DECISIONS.get(wanted);
   if (known && known.from === standing && known.generation === generation) {

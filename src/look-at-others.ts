@@ -1,4 +1,5 @@
-// Whether a process may stand by: whoever has the log file may be no reason to wait, but one never to get it.
+// A process that stands by because another one has its log file looks now and then at those that run: whoever has the
+// file may be no reason to stand by, but one never to get it.
 
 import type { LogFileConfig } from './config/config.ts';
 import { codeOf } from './lib/errors.ts';
@@ -11,20 +12,19 @@ import type { Session } from './queue/session.ts';
 import type { Shard } from './queue/slots.ts';
 import { readQueueTable } from './queue/table.ts';
 
-/** A process that stands by looks at those that run now and then. */
 const LOOK_AT_OTHERS_MS = 5_000;
 /** Errors that waiting does not mend: somebody has to change how processes are started. */
 const REFUSED = new Set(['SHARD_LAYOUT', 'SHARD_LOG_FILE']);
 
-/** An error after which nothing is tried again. */
+/** True for errors that end `run` instead of being waited out. */
 export const isRefusal = (error: unknown): boolean => endsTenure(error) || REFUSED.has(codeOf(error) ?? '');
 
 /**
- * Creates the check, which looks no more than once in five seconds.
+ * Creates the look, which does nothing more often than every five seconds.
  *
- * @returns throws `SHARD_LAYOUT`, `SHARD_LOG_FILE`; of a database that is down it says nothing.
+ * @returns throws what is a refusal; any other error is no reason not to stand by.
  */
-export function createStandByCheck(
+export function createLookAtOthers(
   open: () => Promise<Session>,
   shard: Shard,
 ): (file: LogFileConfig | null) => Promise<void> {
