@@ -12,6 +12,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   run: async () => (await import('./cli/run.ts')).run,
   check: async () => (await import('./cli/check.ts')).check,
   init: async () => (await import('./cli/init.ts')).init,
+  explain: async () => (await import('./cli/explain.ts')).explain,
+  plan: async () => (await import('./cli/plan.ts')).plan,
+  doctor: async () => (await import('./cli/doctor.ts')).doctor,
   status: async () => (await import('./cli/status.ts')).status,
   trace: async () => (await import('./cli/trace.ts')).trace,
   retry: async () => (await import('./cli/retry.ts')).retry,
@@ -20,9 +23,16 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   record: async () => (await import('./cli/record.ts')).record,
   intake: async () => (await import('./cli/intake.ts')).intake,
   recording: async () => (await import('./cli/recording.ts')).recording,
+  rotate: async () => (await import('./cli/rotate.ts')).rotate,
   replay: async () => (await import('./cli/replay.ts')).replay,
   journal: async () => (await import('./cli/journal.ts')).journal,
+  'verify-log': async () => (await import('./cli/verify-log.ts')).verifyLog,
   demo: async () => (await import('./cli/demo.ts')).demo,
+  completion: async () => (await import('./cli/completion.ts')).completion,
+};
+/** For who builds the package; no line of `--help`. */
+const HIDDEN: typeof COMMANDS = {
+  man: async () => (await import('./cli/man.ts')).createMan(allCommands),
 };
 
 const EPILOGUE = `Exit codes: 0 good, 1 problem found, 2 usage, 69 unavailable, 75 try again later.`;
@@ -43,6 +53,7 @@ const REFUSALS: Readonly<Record<string, { readonly hint: string; readonly exitCo
  * @returns the exit code; everything to be said has been written.
  */
 export async function runCli(argv: readonly string[], context: CommandContext): Promise<ExitCode> {
+  if (argv[0] === '--get-yargs-completions') return await complete(argv.slice(2), context);
   const words = normalize(argv);
   let work: (() => Promise<ExitCode>) | null = null;
   const parser = yargs(words)
@@ -90,10 +101,24 @@ export async function runCli(argv: readonly string[], context: CommandContext): 
   return work === null ? EXIT.ok : perform(work, context);
 }
 
-async function loadCommands(words: readonly string[]): Promise<Command[]> {
-  const named = COMMANDS[words[0] ?? ''];
-  const loads = named ? [named] : Object.values(COMMANDS);
-  return Promise.all(loads.map((load) => load()));
+async function loadCommands(words: readonly string[]): Promise<readonly Command[]> {
+  const name = words[0] ?? '';
+  const load = COMMANDS[name] ?? HIDDEN[name];
+  return load ? [await load()] : await allCommands();
+}
+
+/** Every command that `--help` lists, in that order. */
+export async function allCommands(): Promise<readonly Command[]> {
+  return await Promise.all(Object.values(COMMANDS).map((load) => load()));
+}
+
+/** Answers the shell's question what may stand at the cursor, one candidate a line. */
+async function complete(words: readonly string[], context: CommandContext): Promise<ExitCode> {
+  const { candidatesFor } = await import('./cli/completion.ts');
+  const command = words.length > 1 ? await COMMANDS[words[0] ?? '']?.() : undefined;
+  const candidates = await candidatesFor(words, Object.keys(COMMANDS), command, context);
+  for (const each of candidates) context.stdout.write(`${each}\n`);
+  return EXIT.ok;
 }
 
 /**

@@ -2,12 +2,18 @@
 // way. Usually it is our own journal from before the crash; after a change of `logfile.filename` it is another folder's.
 
 import { readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { LogFileConfig } from './config/config.ts';
 import type { Logger } from './lib/logger.ts';
 import { acquireLocalLock, type LocalLock, logFileOf } from './log-file/local-lock.ts';
 import type { JournalPlace } from './log-file/target.ts';
 import type { Predecessor } from './queue/claim.ts';
+
+/** Longer than an attempt of another process to begin, which gives the lock back after it. */
+const LOCK_PATIENCE_MS = 5_000;
+const LOCK_POLL_MS = 20;
 
 export interface Inheritance {
   /** Journals of other folders on this machine; their locks are held until `release`. */
@@ -41,7 +47,7 @@ export async function inherit(
       lost = true;
       continue;
     }
-    const lock = (await isHere(directory, journal)) ? await lockOf(directory) : null;
+    const lock = (await isHere(directory, journal)) ? await lockSoon(directory) : null;
     if (lock) {
       locks.push(lock);
       inherited.push({ file: { ...own.file, filename: logFileOf(directory) }, directory, id: journal });
@@ -64,25 +70,37 @@ export async function inherit(
   };
 }
 
+export interface FoundJournal {
+  readonly directory: string;
+  readonly filename: string;
+  /** Of the journal that is there now. */
+  readonly id: string;
+  /** The folder is there, and the journal in it is another one. */
+  readonly isLost: boolean;
+  /** null: it is ours already. */
+  readonly lock: LocalLock | null;
+}
+
 /**
  * Where a predecessor's journal is.
  *
  * @param own the folder whose lock we hold, and the journal in it.
- * @returns `away`: not on this machine, or replaced. `in use`: its lock is taken. null: it had no log file. Else the folder
- * and its lock, null where that is ours already.
+ * @returns `away`: not on this machine, or replaced. `in use`: its lock is taken. null: it had no log file.
  */
 export async function findJournal(
   { journal, journalAt }: Predecessor,
   own: { readonly id: string; readonly directory: string } | null,
-): Promise<
-  'away' | 'in use' | null | { readonly directory: string; readonly filename: string; readonly lock: LocalLock | null }
-> {
+): Promise<'away' | 'in use' | null | FoundJournal> {
   const directory = directoryOf(journalAt);
   if (directory === '') return null;
-  const place = { directory, filename: logFileOf(directory) };
-  if (directory === own?.directory) return journal === own.id ? { ...place, lock: null } : 'away';
+  const place = { directory, filename: logFileOf(directory), id: journal, isLost: false };
+  if (directory === own?.directory) {
+    if (journal === own.id) return { ...place, lock: null };
+    // Another host may have a folder of that name.
+    return journalAt === `${hostname()}:${directory}` ? { ...place, id: own.id, isLost: true, lock: null } : 'away';
+  }
   if (!(await isHere(directory, journal))) return 'away';
-  const lock = await lockOf(directory);
+  const lock = await lockSoon(directory);
   return lock ? { ...place, lock } : 'in use';
 }
 
@@ -92,6 +110,15 @@ const directoryOf = (journalAt: string): string => journalAt.slice(journalAt.ind
 async function isHere(directory: string, journal: string): Promise<boolean> {
   const id = await readFile(join(directory, 'id'), 'utf8').catch(() => '');
   return id.trim() === journal;
+}
+
+/** Who stands by with that log file, or wants to begin, has its lock for a moment only, now and then. */
+async function lockSoon(directory: string): Promise<LocalLock | null> {
+  for (const until = performance.now() + LOCK_PATIENCE_MS; ; ) {
+    const lock = await lockOf(directory);
+    if (lock !== null || performance.now() > until) return lock;
+    await sleep(LOCK_POLL_MS);
+  }
 }
 
 const lockOf = (directory: string): Promise<LocalLock | null> =>

@@ -20,15 +20,18 @@ import { createDestination } from './destinations/create-destination.ts';
 import { attemptLine } from './flow/attempt.ts';
 import type { Regime } from './flow/batch.ts';
 import type { Settled, Settlement } from './flow/settlement.ts';
+import type { Vitals } from './flow/vitals.ts';
 import { delay } from './lib/delay.ts';
 import { EXIT, messageOf, TailraceError } from './lib/errors.ts';
 import type { Logger } from './lib/logger.ts';
 import type { Nudge } from './lib/nudge.ts';
+import type { Engine } from './life.ts';
 import { createDeliveryLog, type DeliveryLogTarget } from './log-file/delivery-log.ts';
 import type { LogFileStage } from './log-file/stage.ts';
 import type { JournalOptions } from './log-file/target.ts';
 import { createLogFileStage } from './log-file/writer.ts';
 import { Due, type DueOptions } from './queue/due.ts';
+import { Gaps } from './queue/gaps.ts';
 import { InFlight } from './queue/in-flight.ts';
 import { LaneDesk } from './queue/lane-desk.ts';
 import { anythingDue, nowOf } from './queue/once.ts';
@@ -40,6 +43,7 @@ import { Settler } from './queue/settler.ts';
 import { Sleep } from './queue/wake.ts';
 import { Feeder } from './router/feeder.ts';
 import { Router } from './router/router.ts';
+import { counted, tenureOf, watchLane } from './watched.ts';
 
 /** Batches read ahead of the log file (QUEUE A4). */
 const READ_AHEAD = 1;
@@ -72,8 +76,12 @@ export interface PipelineOptions {
   readonly journal: Omit<JournalOptions, 'stillOpen'>;
   /** New lines are on disk. */
   readonly onLines: (count: number) => void;
-  /** Called with what opens the files anew on SIGHUP. */
-  readonly onFiles: (files: { reopen(): void }) => void;
+  /** Called with the pipeline as seen from outside, before it begins. */
+  readonly onEngine: (engine: Engine) => void;
+  /** The reader looks at the queue now. */
+  readonly onLook: () => void;
+  /** What the stages count, where somebody watches. */
+  readonly vitals?: Vitals | undefined;
   readonly logger: Logger;
   /** Stops reading; what is in flight is settled. */
   readonly stop: AbortSignal;
@@ -86,7 +94,7 @@ export interface PipelineOptions {
  * @throws {TailraceError} `REVOKED`, `START_AFRESH`; with `once` the log file's error when it cannot be written; any other error is a bug.
  */
 export async function runPipeline(options: PipelineOptions): Promise<boolean> {
-  const { rights, regime, once, logger, stop } = options;
+  const { rights, regime, once, vitals, logger, stop } = options;
   const deadline = new AbortController();
   const onStop = (): void => void setTimeout(() => deadline.abort(stop.reason), SETTLE_GRACE_MS).unref();
   stop.addEventListener('abort', onStop, { once: true });
@@ -130,6 +138,7 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
       options.onSettled(items);
     },
     patienceMs: once ? ONCE_PATIENCE_MS : null,
+    took: vitals?.settling,
     logger,
     signal: AbortSignal.any([deadline.signal, over]),
   });
@@ -139,6 +148,7 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     mayDeliver: () => rights.held && logFile.status().state === 'ok',
     onLane: (lane) => {
       desk.welcome(lane);
+      if (vitals) watchLane(lane, router.lanes.regime, vitals);
       feeder.start(lane);
     },
     onRoom: () => feeder.onRoom(),
@@ -169,6 +179,7 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
       if (once) broken.abort(error);
     },
     onLines: options.onLines,
+    vitals: vitals?.log,
     beforeSwitch: async (_from, to, takeOver) => {
       while (!isQuiet()) {
         // Not only waited out: after its signal a delay is no pause at all.
@@ -187,31 +198,39 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     const message = `another logfile is configured while the one before cannot be written: ${lastError.message}; starting afresh`;
     broken.abort(new TailraceError('START_AFRESH', message, { exitCode: EXIT.tryAgain, cause: lastError }));
   };
-  options.onFiles({
-    reopen: () => {
-      logFile.reopen();
-      deliveryLog.reopen();
-    },
-  });
   /** `run --once` leaves what waits for a destination that takes nothing now to another run. */
   const isOut = (destinationId: number): boolean =>
     desk.isPaused(destinationId) || router.lanes.of(destinationId)?.worthWaiting === false;
-  const reader = Readable.from(
-    readQueue({
-      rights,
-      inFlight,
-      due,
-      sleep: new Sleep(options.nudge),
-      regime,
-      settle,
-      finished: once
-        ? async (session) => !(await anythingDue(session, rights.table.shard, regime(), dueBefore, isOut))
-        : null,
-      logger,
-      signal: AbortSignal.any([stop, ended.signal]),
-    }),
-    { objectMode: true, highWaterMark: READ_AHEAD },
-  );
+  const gaps = new Gaps();
+  const sleep = new Sleep(options.nudge, () => vitals?.rested());
+  const batches = readQueue({
+    rights,
+    inFlight,
+    due,
+    gaps,
+    sleep,
+    regime: () => {
+      options.onLook();
+      return regime();
+    },
+    settle,
+    finished: once
+      ? async (session) => !(await anythingDue(session, rights.table.shard, regime(), dueBefore, isOut))
+      : null,
+    logger,
+    signal: AbortSignal.any([stop, ended.signal]),
+  });
+  const reader = Readable.from(vitals ? counted(batches, vitals) : batches, {
+    objectMode: true,
+    highWaterMark: READ_AHEAD,
+  });
+  if (vitals) vitals.tenure = tenureOf({ rights, regime, logFile, router, desk, gaps, inFlight });
+
+  options.onEngine({
+    reopen: () => Promise.all([logFile.reopen(), deliveryLog.reopen()]),
+    trouble: () => (rights.held ? (logFile.status().lastError?.message ?? null) : 'waiting for PostgreSQL'),
+    isHeldBack: () => reader.readableLength > 0,
+  });
 
   const pumping = setInterval(() => {
     router.lanes.pump();
@@ -225,9 +244,11 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     if (stop.aborted) return false;
     throw error;
   } finally {
+    if (vitals) vitals.tenure = null;
     clearInterval(pumping);
     stop.removeEventListener('abort', onStop);
     ended.abort();
+    sleep.end();
     await Promise.all([feeder.ended(), desk.ended()]);
     await deliveryLog.close();
     await logFile.close();

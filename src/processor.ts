@@ -6,12 +6,13 @@
 //        └─────────────┘
 
 import { adopt } from './adoption.ts';
-import type { Config, LogFileConfig } from './config/config.ts';
+import type { Config } from './config/config.ts';
 import type { LoadedConfig } from './config/load.ts';
 import { formatProblem } from './config/problem.ts';
 import { watchConfig } from './config/watch.ts';
 import type { Regime } from './flow/batch.ts';
 import { type Summary, Tally } from './flow/tally.ts';
+import type { Vitals } from './flow/vitals.ts';
 import { HeldFile, lockOf } from './held-file.ts';
 import { inherit } from './inheritance.ts';
 import { noteServer } from './last-server.ts';
@@ -19,21 +20,19 @@ import { delay } from './lib/delay.ts';
 import { codeOf, EXIT, isServerError, messageOf, TailraceError } from './lib/errors.ts';
 import { createThrottle, type Logger } from './lib/logger.ts';
 import { createNudge } from './lib/nudge.ts';
-import { knownJournalId } from './log-file/journal-id.ts';
+import type { Report } from './lib/service-manager.ts';
+import { type Engine, Life } from './life.ts';
 import { stateDirectory } from './log-file/local-lock.ts';
+import { answerRequests } from './log-file/rotate-request.ts';
+import { createLookAtOthers, isRefusal } from './look-at-others.ts';
 import { runPipeline } from './pipeline.ts';
-import { assertFits } from './queue/claim.ts';
 import { enforce } from './queue/regime.ts';
 import { endsTenure, Rights } from './queue/rights.ts';
-import { QUEUE_TABLE } from './queue/schema.ts';
 import { Session } from './queue/session.ts';
 import { nameOf, type Shard } from './queue/slots.ts';
-import { readQueueTable } from './queue/table.ts';
 
 const QUEUE = 'the queue';
 const STANDBY_POLL_MS = 1_000;
-/** Errors that waiting does not mend: somebody has to change how processes are started. */
-const REFUSED = new Set(['SHARD_LAYOUT', 'SHARD_LOG_FILE']);
 
 export interface ProcessorOptions {
   /** Good, as loaded at the start. */
@@ -43,6 +42,8 @@ export interface ProcessorOptions {
   readonly once: boolean;
   /** The part of the queue that is ours. */
   readonly shard: Shard;
+  /** What the process counts and says of itself, where somebody watches. */
+  readonly vitals?: Vitals | undefined;
   readonly logger: Logger;
   /** First signal: settle what is in flight and end. */
   readonly stop: AbortSignal;
@@ -51,8 +52,10 @@ export interface ProcessorOptions {
 }
 
 export interface Processor {
-  /** SIGHUP: opens the log file anew. */
-  reopen(): void;
+  /** SIGHUP: opens the log file anew; resolves when nothing more is written to one that was moved before. */
+  reopen(): Promise<void>;
+  /** How it is, for systemd. */
+  report(): Report;
   /**
    * Resolves with the counts when stopped, or when a `once` has handled everything.
    *
@@ -62,9 +65,6 @@ export interface Processor {
   run(): Promise<Summary>;
 }
 
-/** A process that stands by looks at those that run now and then. */
-const LOOK_AT_OTHERS_MS = 5_000;
-
 /** The right to write, and the configuration whose log file is locked. */
 interface Entry {
   readonly rights: Rights;
@@ -72,16 +72,15 @@ interface Entry {
 }
 
 export function createProcessor(options: ProcessorOptions): Processor {
-  const { logger, stop, once, shard } = options;
-  const tally = new Tally();
+  const { vitals, logger, stop, once, shard } = options;
+  const tally = vitals?.tally ?? new Tally();
   const nudge = createNudge();
   const complain = createThrottle((fields, message) => logger.error(fields, message));
   let config = options.loaded.config;
-  let files: { reopen(): void } | null = null;
+  let engine: Engine | null = null;
+  const life = new Life();
   let inForce: { readonly rights: Rights; regime: Regime } | null = null;
   const held = new HeldFile();
-  /** When those that run were last looked at. */
-  let lookedMs = Number.NEGATIVE_INFINITY;
   /** What another process has, when an attempt to become the writer comes back without anything. */
   let waitsFor = QUEUE;
 
@@ -97,10 +96,14 @@ export function createProcessor(options: ProcessorOptions): Processor {
         if (got !== null) return got;
         const busy = `another tailrace process holds ${waitsFor}`;
         if (once) throw new TailraceError('BUSY', `${busy}; try again later`, { exitCode: EXIT.tryAgain });
+        life.waits(`standing by: ${busy}`);
+        vitals?.became('standby');
         if (!said.has(busy)) logger.info(`${busy}; standing by`);
         said.add(busy);
       } catch (error) {
         if (once || !(error instanceof TailraceError || isServerError(error)) || isRefusal(error)) throw error;
+        life.waits(`cannot start: ${messageOf(error)}`);
+        vitals?.became('starting', messageOf(error));
         complain({ error: messageOf(error), code: codeOf(error) }, 'cannot start; trying again every second');
       }
       await delay(STANDBY_POLL_MS * (0.5 + Math.random()), stop);
@@ -108,25 +111,13 @@ export function createProcessor(options: ProcessorOptions): Processor {
     }
   };
 
+  const reopen = async (): Promise<void> => void (await engine?.reopen());
+
   /** The folder whose lock is held. */
   const ownOf = (): { readonly id: string; readonly directory: string } | null =>
     held.directory === null ? null : { id: held.id, directory: held.directory };
 
-  /** Whoever has the log file may be no reason to stand by, but one never to get it. */
-  const assertMayStandBy = async (file: LogFileConfig | null): Promise<void> => {
-    if (file === null || performance.now() - lookedMs < LOOK_AT_OTHERS_MS) return;
-    lookedMs = performance.now();
-    const session = await open().catch(() => null);
-    try {
-      if (session === null) return;
-      const table = await readQueueTable(session, QUEUE_TABLE, false, shard);
-      await assertFits(session, table, await knownJournalId(stateDirectory(file.filename)));
-    } catch (error) {
-      if (isRefusal(error)) throw error;
-    } finally {
-      await session?.close();
-    }
-  };
+  const assertMayStandBy = createLookAtOthers(open, shard);
 
   /** Tries to become the writer; which file to lock may change between two attempts. @returns null when another process is. */
   const acquire = async (): Promise<Entry | null> => {
@@ -147,7 +138,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
         markProcessed: () => config.onDelivered === 'mark_processed',
         bringIn: async (session, whole, left) => {
           waitsFor = 'a journal of another layout';
-          return await adopt(session, whole, left, { config: underConfig, own: ownOf(), logger });
+          return await adopt(session, whole, left, { config: underConfig, own: ownOf(), shard, logger });
         },
         onWake: nudge.nudge,
         logger,
@@ -166,13 +157,17 @@ export function createProcessor(options: ProcessorOptions): Processor {
     const own = place && first.logFile ? { ...place, file: first.logFile } : null;
     await noteServer(own?.directory ?? null, rights, logger);
     const { release, ...inheritance } = await inherit(rights.predecessors, own, logger);
+    const folders = (): (string | null)[] => [held.directory, ...inheritance.inherited.map((each) => each.directory)];
+    const endAnswering = answerRequests(folders, reopen);
     const yielding = new AbortController();
     try {
-      const regime = await persist(async () => enforce(await rights.session(stop), first, rights.epoch));
+      const regime = await persist(async () => enforce(await rights.session(stop), first, rights.epoch, shard));
       if (regime === null) return true;
       const current = { rights, regime };
       inForce = current;
+      vitals?.became('writer');
       void follow();
+      life.writes(rights.epoch);
       logger.info(
         {
           epoch: rights.epoch,
@@ -204,11 +199,17 @@ export function createProcessor(options: ProcessorOptions): Processor {
           },
           ...inheritance,
         },
-        onSettled: (items) => tally.add(items),
-        onLines: (count) => tally.addLines(count),
-        onFiles: (opened) => {
-          files = opened;
+        onSettled: (items) => {
+          tally.add(items);
+          life.looked();
         },
+        onLines: (count) => tally.addLines(count),
+        onEngine: (running) => {
+          engine = running;
+          life.runs(running);
+        },
+        onLook: () => life.looked(),
+        vitals,
         logger,
         stop: AbortSignal.any([stop, yielding.signal]),
       });
@@ -226,7 +227,10 @@ export function createProcessor(options: ProcessorOptions): Processor {
       return false;
     } finally {
       inForce = null;
-      files = null;
+      engine = null;
+      life.runs(null);
+      vitals?.became(stop.aborted ? 'stopped' : 'starting');
+      await endAnswering();
       // Before the queue: its next writer takes over what stands in our journals, and asks once for their locks.
       await release();
       await held.release();
@@ -250,7 +254,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
     const current = inForce;
     while (current !== null && current === inForce && current.regime.config !== config && !stop.aborted) {
       try {
-        current.regime = await enforce(await current.rights.session(stop), config, current.rights.epoch);
+        current.regime = await enforce(await current.rights.session(stop), config, current.rights.epoch, shard);
         nudge.nudge();
         logger.info({ file: options.loaded.file, generation: current.regime.generation }, 'configuration loaded');
       } catch (error) {
@@ -262,7 +266,8 @@ export function createProcessor(options: ProcessorOptions): Processor {
   };
 
   return {
-    reopen: () => files?.reopen(),
+    reopen,
+    report: () => life.report(tally.summary),
     async run() {
       const watching = new AbortController();
       const watched = once
@@ -287,5 +292,3 @@ export function createProcessor(options: ProcessorOptions): Processor {
     },
   };
 }
-
-const isRefusal = (error: unknown): boolean => endsTenure(error) || REFUSED.has(codeOf(error) ?? '');

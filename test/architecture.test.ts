@@ -11,9 +11,12 @@ const LAYERS: readonly (readonly string[])[] = [
   ['cli.ts'],
   ['cli'],
   ['demo'],
-  // Ways to put together what stands below: out of the queue, into it, and out of the log. They know nothing of each other.
-  ['pipeline', 'intake', 'replay'],
-  ['queue', 'log-file', 'router', 'destinations', 'recording'],
+  // What `run --http` shows of what stands below.
+  ['monitor'],
+  // Ways to put together what stands below: out of the queue, into it, out of the log, and only looking. They know nothing of
+  // each other.
+  ['pipeline', 'intake', 'replay', 'doctor', 'metrics'],
+  ['queue', 'log-file', 'router', 'destinations', 'recording', 'http'],
   ['flow'],
   ['config'],
   ['event'],

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -7,13 +7,15 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { gunzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { runCli, spawnCli } from './helpers/cli.ts';
+import { runCli, spawnCli, TAILRACE } from './helpers/cli.ts';
 import { createTestDatabase, type TestDatabase } from './helpers/postgres.ts';
 import { findTool, requireTool } from './helpers/require-tool.ts';
 import { waitFor } from './helpers/wait-for.ts';
 
 const SAMPLE = fileURLToPath(new URL('../logrotate.d/tailrace', import.meta.url));
 const SAMPLE_PATH = '/var/log/tailrace/events.jsonl';
+/** What cron gives a script. */
+const WITHOUT_TAILRACE = '/usr/sbin:/usr/bin:/sbin:/bin';
 const ROTATED_NAME = /^events\.jsonl\.\d{4}-\d\d-\d\d\.\d+(\.gz)?$/;
 
 let directory = '';
@@ -25,20 +27,30 @@ beforeEach(async () => {
 afterEach(() => rm(directory, { recursive: true, force: true }));
 
 /** Writes the shipped file with the test's own path in it, and returns its path. */
-async function writeLogrotateFile(): Promise<string> {
+async function writeLogrotateFile(change = (sample: string): string => sample): Promise<string> {
   const sample = await readFile(SAMPLE, 'utf8');
   const parts = sample.split(SAMPLE_PATH);
-  expect(parts).toHaveLength(2);
+  expect(parts).toHaveLength(3);
   const file = join(directory, 'logrotate.conf');
-  await writeFile(file, parts.join(join(logDirectory, 'events.jsonl')), { mode: 0o644 });
+  await writeFile(file, change(parts.join(join(logDirectory, 'events.jsonl'))), { mode: 0o644 });
   return file;
 }
 
-/** Runs the real logrotate, which rotates whether it is time or not. */
-async function rotate(file: string): Promise<void> {
+/** Runs the real logrotate, which rotates whether it is time or not; without a word, as from cron. */
+async function rotate(file: string, path = WITHOUT_TAILRACE): Promise<void> {
   const program = findTool('logrotate') ?? 'logrotate';
-  const { stderr } = await promisify(execFile)(program, ['--force', '--state', join(directory, 'state'), file]);
-  expect(stderr).toBe('');
+  const args = ['--force', '--state', join(directory, 'state'), file];
+  const ended = await promisify(execFile)(program, args, { env: { PATH: path } });
+  expect(ended).toEqual({ stdout: '', stderr: '' });
+}
+
+/** @returns a PATH on which `tailrace` is the built program. */
+async function pathWithTailrace(): Promise<string> {
+  const folder = join(directory, 'bin');
+  await mkdir(folder);
+  const script = `#!/bin/sh\nexec '${process.execPath}' '${TAILRACE}' "$@"\n`;
+  await writeFile(join(folder, 'tailrace'), script, { mode: 0o755 });
+  return `${folder}:${WITHOUT_TAILRACE}`;
 }
 
 async function rotatedFiles(): Promise<string[]> {
@@ -127,6 +139,41 @@ describe.skipIf(!requireTool('logrotate'))('the shipped logrotate file', () => {
       (name) => !ROTATED_NAME.test(name) && name !== 'events.jsonl' && !name.startsWith('.'),
     );
     expect(unexpected).toEqual([]);
+  });
+
+  test('compresses at once after `tailrace rotate --wait`, under load, and no line is lost or doubled', {
+    timeout: 180_000,
+  }, async () => {
+    await using database = await createTestDatabase();
+    const options = await prepare(database);
+    const logrotateFile = await writeLogrotateFile((sample) => sample.replace(/^ *delaycompress\n/m, ''));
+    const path = await pathWithTailrace();
+    await using running = spawnCli(['run', ...options]);
+    let produced: string[];
+    {
+      await using producer = produce(database);
+      produced = producer.ids;
+      for (let rotation = 1; rotation <= 8; rotation += 1) {
+        const enough = rotation * 100;
+        await waitFor(
+          async () => producer.ids.length > enough && (await stat(join(logDirectory, 'events.jsonl'))).size,
+        );
+        await rotate(logrotateFile, path);
+        const files = await rotatedFiles();
+        expect(files.filter((name) => name.endsWith('.gz'))).toHaveLength(files.length);
+        // Their names bear the second: two in the same one would be one.
+        await waitFor(() => !files.some((name) => name.includes(`.${Math.floor(Date.now() / 1_000)}`)));
+      }
+    }
+    await waitFor(async () => (await countQueued(database)) === 0, { what: 'an empty queue', timeoutMs: 60_000 });
+    running.signal('SIGTERM');
+    expect(await running.exit).toBe(0);
+    expect(running.stderrLines.filter((line) => /"level":[45]0/.test(line))).toEqual([]);
+
+    const logged = await loggedIds();
+    expect(logged).toHaveLength(produced.length);
+    expect(new Set(logged)).toEqual(new Set(produced));
+    expect(await rotatedFiles()).toHaveLength(8);
   });
 
   test('a new file is there after the rotation of an idle one, and an empty one is left alone', async () => {

@@ -26,8 +26,23 @@ const CONFIGURATION = await read('docs/configuration.md');
 const RECORDING = await read('docs/recording.md');
 const INTAKE = await read('docs/intake.md');
 const SIZING = await read('docs/sizing.md');
+const EXPLAIN = await read('docs/explain-and-plan.md');
+const MIGRATION = await read('docs/migration.md');
+const MONITORING = await read('docs/monitoring.md');
 const REPLAY = await read('docs/replay.md');
-const ALL = [README, OPERATIONS, STATE, CONFIGURATION, RECORDING, INTAKE, SIZING, REPLAY].join('\n');
+const ALL = [
+  README,
+  OPERATIONS,
+  STATE,
+  CONFIGURATION,
+  RECORDING,
+  INTAKE,
+  SIZING,
+  EXPLAIN,
+  MIGRATION,
+  MONITORING,
+  REPLAY,
+].join('\n');
 
 /** The text of the fenced blocks in a language. */
 function blocksOf(page: string, language: string): string[] {
@@ -92,6 +107,11 @@ test('every link leads to a file, and to a heading in it', async () => {
     'docs/recording.md': RECORDING,
     'docs/intake.md': INTAKE,
     'docs/sizing.md': SIZING,
+    'docs/explain-and-plan.md': EXPLAIN,
+    'docs/doctor.md': await read('docs/doctor.md'),
+    'docs/deploy/README.md': await read('docs/deploy/README.md'),
+    'docs/migration.md': MIGRATION,
+    'docs/monitoring.md': MONITORING,
     'docs/replay.md': REPLAY,
   };
   for (const [page, text] of Object.entries(pages)) {

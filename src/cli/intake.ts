@@ -1,9 +1,9 @@
 // `tailrace intake`: takes events in over HTTP until it is told to stop.
 
 import type { ArgumentsCamelCase } from 'yargs';
-import { startIntake } from '../intake/intake.ts';
-import { parseListenAddress, printAddress } from '../intake/listen-address.ts';
-import { loadTokens, TOKEN_VARIABLE } from '../intake/tokens.ts';
+import { parseListenAddress, printAddress } from '../http/listen-address.ts';
+import { loadTokens } from '../http/tokens.ts';
+import { INTAKE_TOKENS, startIntake } from '../intake/intake.ts';
 import { EXIT, messageOf, TailraceError } from '../lib/errors.ts';
 import { onFatalError } from '../lib/last-words.ts';
 import { createLogger } from '../lib/logger.ts';
@@ -43,7 +43,7 @@ export const intake: Command = {
       .option('token-file', {
         type: 'string',
         requiresArg: true,
-        describe: `file with bearer tokens, one a line (else ${TOKEN_VARIABLE}); read again on SIGHUP`,
+        describe: `file with bearer tokens, one a line (else ${INTAKE_TOKENS.variable}); read again on SIGHUP`,
       })
       .option('config', { type: 'string', requiresArg: true, describe: 'configuration file, for server_id' })
       .option('all', { type: 'boolean', default: false, describe: 'record event types that are switched off too' })
@@ -67,7 +67,7 @@ export const intake: Command = {
     };
     const tokenFile = textOf(args.tokenFile);
     const address = await parseListenAddress(String(args.listen));
-    const tokens = await loadTokens(tokenFile, env);
+    const tokens = await loadTokens(tokenFile, env, INTAKE_TOKENS);
     const logger = createLogger({ level: String(args.logLevel) });
     const endListening = onFatalError((error) => {
       logger.fatal(
@@ -92,7 +92,7 @@ export const intake: Command = {
         logger.warn({ path, problem }, 'a recording switch cannot be read and counts as off'),
     });
     hangUp = () => {
-      loadTokens(tokenFile, env)
+      loadTokens(tokenFile, env, INTAKE_TOKENS)
         .then((read) => {
           running.setTokens(read);
           logger.info('tokens read again');

@@ -7,6 +7,7 @@ import { formatProblem } from '../config/problem.ts';
 import { EXIT, messageOf, TailraceError } from '../lib/errors.ts';
 import { onFatalError } from '../lib/last-words.ts';
 import { createLogger } from '../lib/logger.ts';
+import { createServiceManager } from '../lib/service-manager.ts';
 import { onSignals } from '../lib/shutdown.ts';
 import { version } from '../lib/version.ts';
 import { createProcessor } from '../processor.ts';
@@ -15,6 +16,8 @@ import { type RecordingSettings, startMirror } from '../recording/mirror.ts';
 import type { Command } from './command.ts';
 import { controlOption, findControl } from './control.ts';
 import { databaseOption, databaseUrl } from './database.ts';
+import { assertDryRunUsage, dryRun } from './dry-run.ts';
+import { httpOptions, openMonitoring } from './monitoring.ts';
 
 export const run: Command = {
   usage: 'run',
@@ -26,12 +29,20 @@ export const run: Command = {
       'tailrace run --shard 0/2 --config a.json',
       'one of two processes on one queue; the other runs --shard 1/2 with its own log file',
     ],
+    ['tailrace run --http 127.0.0.1:9464', 'metrics, health and a page at http://127.0.0.1:9464/'],
     ['tailrace run --config /etc/tailrace/event_processor.json --database postgresql:///greenarrow', 'name both'],
+    ['tailrace run --dry-run --log-file /tmp/shadow.jsonl', 'read along beside another processor, touching nothing'],
   ],
   options: (yargs) =>
-    controlOption(databaseOption(yargs))
+    httpOptions(controlOption(databaseOption(yargs)))
       .option('config', { type: 'string', requiresArg: true, describe: 'configuration file' })
       .option('once', { type: 'boolean', default: false, describe: 'handle all that is due now, then end' })
+      .option('dry-run', {
+        type: 'boolean',
+        default: false,
+        describe: 'shadow run: write lines to --log-file, count what would be delivered, send and change nothing',
+      })
+      .option('log-file', { type: 'string', requiresArg: true, describe: 'with --dry-run: a new file for the lines' })
       .option('shard', {
         type: 'string',
         requiresArg: true,
@@ -42,7 +53,9 @@ export const run: Command = {
         default: 'info' as const,
         describe: 'least important diagnostics to print',
       }),
-  async run(args, { env, stdout, stderr }) {
+  async run(args, context) {
+    const { env, stdout, stderr } = context;
+    assertDryRunUsage(args);
     const shard = args.shard === undefined ? WHOLE : parseShard(String(args.shard));
     if (shard === null) {
       throw new TailraceError(
@@ -62,6 +75,7 @@ export const run: Command = {
     const { config } = loaded;
     for (const problem of loaded.problems) stderr.write(`${formatProblem(file, problem)}\n`);
     if (config === null) return EXIT.problem;
+    if (args.dryRun === true) return await dryRun(args, config, context);
 
     const once = args.once === true;
     const logger = createLogger({ level: once && args.logLevel === 'info' ? 'warn' : String(args.logLevel) });
@@ -72,6 +86,13 @@ export const run: Command = {
       );
     });
     const stop = new AbortController();
+    let logFile = config.logFile;
+    const monitoring = await openMonitoring(args, env, {
+      database: databaseUrl(args, env),
+      logFile: () => logFile,
+      stop: stop.signal,
+      logger,
+    });
     const mirroring = new AbortController();
     const mirror = startMirror({
       database: databaseUrl(args, env),
@@ -89,14 +110,23 @@ export const run: Command = {
       shard,
       logger,
       stop: stop.signal,
-      onConfig: (changed) => mirror.update(recordingSettings(changed)),
+      vitals: monitoring?.vitals,
+      onConfig: (changed) => {
+        logFile = changed.logFile;
+        mirror.update(recordingSettings(changed));
+      },
     });
+    const service = createServiceManager({ env, report: () => processor.report(), logger });
     const stopListening = onSignals({
       onStop: (signal) => {
+        service.stopping();
         logger.info({ signal }, 'stopping: settling what is in flight; a second signal ends at once');
         stop.abort(new Error(`stopped by ${signal}`));
       },
-      onHangup: () => processor.reopen(),
+      onHangup: () => {
+        service.reloading(processor.reopen());
+        monitoring?.reload();
+      },
     });
     try {
       logger.info({ version: version(), config: file }, 'tailrace starting');
@@ -110,8 +140,10 @@ export const run: Command = {
       return EXIT.ok;
     } finally {
       stopListening();
+      await monitoring?.close();
       if (!once) mirroring.abort();
       await mirror.ended;
+      await service.end();
     }
   },
 };

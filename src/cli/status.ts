@@ -2,6 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EXIT } from '../lib/errors.ts';
+import { count, duration } from '../lib/quantity.ts';
 import { type DestinationStatus, readStatus, type Status } from '../queue/status.ts';
 import type { Writer } from '../queue/writers.ts';
 import type { Command } from './command.ts';
@@ -36,24 +37,7 @@ export const status: Command = {
   },
 };
 
-const count = (value: number): string => value.toLocaleString('en-US');
-
-/** 93784 → `1d 2h`. */
-export function duration(seconds: number | null): string {
-  if (seconds === null) return '-';
-  const units: readonly (readonly [string, number])[] = [
-    ['d', 86_400],
-    ['h', 3_600],
-    ['m', 60],
-    ['s', 1],
-  ];
-  const at = units.findIndex(([, size]) => seconds >= size);
-  const [unit, size] = units[at] ?? ['s', 1];
-  const rest = units[at + 1];
-  const whole = `${Math.max(0, Math.floor(seconds / size))}${unit}`;
-  const remainder = rest ? Math.floor((seconds % size) / rest[1]) : 0;
-  return rest && remainder > 0 ? `${whole} ${remainder}${rest[0]}` : whole;
-}
+export { duration };
 
 function render({ writer, shards, queued, queued_is_minimum, left, oldest_seconds, destinations }: Status): string {
   const lines = [

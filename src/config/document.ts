@@ -4,7 +4,7 @@
 import { findNodeAtLocation, getNodeValue, type Node, type ParseError, parseTree } from 'jsonc-parser';
 import { messageOf } from '../lib/errors.ts';
 import type { Finding, Path, Position, Problem } from './problem.ts';
-import { explainSyntaxErrors, findTooDeep } from './syntax.ts';
+import { explainSyntaxErrors, findTooDeep, withoutHashComments } from './syntax.ts';
 
 /** Far beyond what a configuration needs, far below what a recursive parser bears. */
 const MAX_DEPTH = 64;
@@ -35,13 +35,14 @@ export function parseDocument(text: string): JsonDocument {
   if (tooDeep !== null) return broken([problemAt(tooDeep, `this is nested more than ${MAX_DEPTH} deep`)]);
 
   const errors: ParseError[] = [];
-  const root = parseTree(text, errors, { disallowComments: true });
-  const syntax = explainSyntaxErrors(text, errors);
+  const { json, problems: comments } = withoutHashComments(text);
+  const root = parseTree(json, errors, { disallowComments: true });
+  const syntax = [...comments, ...explainSyntaxErrors(json, errors)];
   const problems = syntax.map(({ offset, message }) => problemAt(offset, message));
   if (root === undefined || syntax.some(({ harmless }) => !harmless)) return broken(problems);
   if (syntax.length === 0) {
     // The last word on what is JSON has the parser that everybody else reads the file with.
-    const refusal = refusedByJsonParse(text);
+    const refusal = refusedByJsonParse(json);
     if (refusal !== null) return broken([problemAt(root.offset, refusal)]);
   }
 

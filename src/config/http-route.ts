@@ -5,7 +5,7 @@ import { Secret } from '../lib/secret.ts';
 import type { HttpAuth, HttpHeader, HttpPostConfig } from './config.ts';
 import type { DestinationInput } from './destination-shape.ts';
 import { readTls } from './http-tls.ts';
-import { splitHttpUrl, type TargetParts } from './identity.ts';
+import { describeTarget, splitHttpUrl, type TargetParts } from './identity.ts';
 import type { Finding, Path } from './problem.ts';
 import { findProxy } from './proxy.ts';
 import { resolveSecret, type SecretOptions } from './secrets.ts';
@@ -96,10 +96,11 @@ export async function makeHttpPost(
   if (findings.length > 0 || !('url' in url && 'secrets' in signing && 'tls' in tls && 'proxy' in found)) {
     return { findings };
   }
+  const target = splitHttpUrl(url.url, typeof input.url !== 'string');
   return {
     destination: {
       type: 'http_post',
-      url: new Secret(url.url.href),
+      url: new Secret(url.url.href, describeTarget(target)),
       format: input.format ?? options.defaultFormat,
       columns: input.columns,
       timeoutMs: input.timeout_ms,
@@ -112,7 +113,7 @@ export async function makeHttpPost(
       proxy: found.proxy,
       ...tuningOf(input),
     },
-    target: splitHttpUrl(url.url, typeof input.url !== 'string'),
+    target,
   };
 }
 

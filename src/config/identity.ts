@@ -19,6 +19,12 @@ export function splitHttpUrl(url: URL, secret: boolean): TargetParts {
   return { visible: url.origin + url.pathname, hidden: url.search };
 }
 
+/** A target as `explain` shows it: `https://hooks.example.com/bounces?[secret]`. */
+export function describeTarget({ visible, hidden }: TargetParts): string {
+  if (hidden === '') return visible;
+  return `${visible}${hidden.startsWith('?') ? '?' : ''}[secret]`;
+}
+
 const SQL_SCHEMES = { postgresql: 'postgresql', mysql: 'mysql', 'sql-server': 'mssql' } as const;
 const SQL_PORTS = { postgresql: 5432, mysql: 3306, 'sql-server': 1433 } as const;
 

@@ -73,9 +73,14 @@ export const configShape = object({
   $schema: z.string({ error: 'the path or URL of a JSON Schema' }).optional().meta({
     description: 'For editors: where this schema is. tailrace does not read it.',
   }),
-  configuration_mode: z.literal('json', { error: '"json"' }).default('json').meta({
-    description: 'The only mode there is.',
-  }),
+  configuration_mode: z
+    .literal('json', {
+      error: '"json", the only mode there is (write the destinations out under "event_destinations")',
+    })
+    .default('json')
+    .meta({
+      description: 'The only mode there is.',
+    }),
   use_json_for_http_post: flag().default(false).meta({
     description: 'true: POST JSON. false: POST form fields, and the answer has to be the text ok.',
   }),

@@ -13,6 +13,8 @@ export interface SyntaxProblem {
 
 type ErrorName = ReturnType<typeof printParseErrorCode>;
 
+const NO_COMMENTS = 'JSON has no comments; take it out';
+
 const MESSAGES: Partial<Record<ErrorName, string>> = {
   InvalidSymbol:
     'expected a JSON value, found something else; text and keys go in double quotes, true, false and null are lower case',
@@ -24,7 +26,7 @@ const MESSAGES: Partial<Record<ErrorName, string>> = {
   CloseBraceExpected: 'expected "}"',
   CloseBracketExpected: 'expected "]"',
   EndOfFileExpected: 'expected the end of the file: the configuration is complete before this',
-  InvalidCommentToken: 'JSON has no comments; take it out',
+  InvalidCommentToken: NO_COMMENTS,
   UnexpectedEndOfComment: 'JSON has no comments, and this one has no end; take it out',
   UnexpectedEndOfString: 'this text has no closing double quote on its line',
   UnexpectedEndOfNumber: 'this number is not complete',
@@ -41,6 +43,27 @@ const HARMLESS: ReadonlySet<ErrorName> = new Set([
   'InvalidUnicode',
   'InvalidCharacter',
 ]);
+
+/** Texts and comments that a `#` may stand in without beginning one; then a comment as Perl and the shell write it. */
+const HASH_COMMENTS = /"(?:[^"\\\n]|\\.)*"?|\/\/[^\n]*|\/\*[\s\S]*?\*\/|(#[^\r\n]*)/g;
+
+/**
+ * Takes out comments that begin with `#`, which the parser does not know, so that the rest can be looked at.
+ *
+ * @returns `json`: the text with blanks in their place, every other character at its offset.
+ */
+export function withoutHashComments(text: string): {
+  readonly json: string;
+  readonly problems: readonly SyntaxProblem[];
+} {
+  const problems: SyntaxProblem[] = [];
+  const json = text.replace(HASH_COMMENTS, (found: string, comment: string | undefined, offset: number) => {
+    if (comment === undefined) return found;
+    problems.push({ offset, message: NO_COMMENTS, harmless: true });
+    return ' '.repeat(comment.length);
+  });
+  return { json, problems };
+}
 
 /** Says in words what the parser found: at most one problem per place, without those that only follow from another. */
 export function explainSyntaxErrors(text: string, errors: readonly ParseError[]): SyntaxProblem[] {

@@ -4,7 +4,8 @@
 //
 //   new ──▶ busy ◀──▶ idle ──▶ discarded          busy ──▶ discarded (error, deadline, body not worth reading)
 
-import { type buildConnector, Client } from 'undici';
+import type { buildConnector } from 'undici';
+import { Client } from './http-client.ts';
 
 /** What is being connected, or is: destroyed at any moment, it is a connection no more. */
 export interface Connecting {

@@ -2,9 +2,9 @@
 // with the destination's own certificates, to public addresses only where that is asked for.
 
 import { isIP, type LookupFunction } from 'node:net';
-import { buildConnector } from 'undici';
 import type { HttpPostConfig } from '../config/config.ts';
 import { createPublicLookup, isPublicAddress, notPublic } from './http-address.ts';
+import { buildConnector } from './http-client.ts';
 import type { Connector } from './http-connections.ts';
 import { createTunnel, type HttpProxy } from './http-proxy.ts';
 

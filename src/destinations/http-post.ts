@@ -9,15 +9,14 @@ import { messageOf } from '../lib/errors.ts';
 import { bisect } from './bisect.ts';
 import type { DeliveryResult, Destination } from './destination.ts';
 import { isGone, judgeAnswer } from './http-answer.ts';
-import { batchBody, batchKey, batchMember, cutBatches } from './http-batch.ts';
-import { createHttpBodyBuilder } from './http-body.ts';
+import { cutBatches } from './http-batch.ts';
 import { HttpConnections } from './http-connections.ts';
 import { createConnector } from './http-connector.ts';
 import { HttpExchange } from './http-exchange.ts';
-import { createHttpRequestBuilder, type HttpRequest } from './http-request.ts';
+import { createHttpMessages, type MadeRequest } from './http-messages.ts';
+import type { HttpRequest } from './http-request.ts';
 import { createHttpTarget } from './http-target.ts';
 import { ABORTED, ExchangesBySignal } from './http-under-way.ts';
-import { idempotencyKey } from './idempotency-key.ts';
 
 export interface HttpPostOptions extends Pick<Config, 'httpKeepAlive' | 'httpUserAgent' | 'expandJsonColumns'> {
   /** Told once when the receiver says that its address is gone for good (410), and again only after an acceptance. */
@@ -47,8 +46,7 @@ export function createHttpPost(destination: HttpPostConfig, options: HttpPostOpt
     connect,
   });
   const settings = { connections, timeoutMs, bodyDecides: format === 'form', place: target.place };
-  const bodyOf = createHttpBodyBuilder({ ...destination, expandJsonColumns: options.expandJsonColumns });
-  const requestOf = createHttpRequestBuilder(destination, target, options.httpUserAgent);
+  const messages = createHttpMessages(destination, target, options);
   const underWay = new ExchangesBySignal();
   let closed = false;
   let gone = false;
@@ -68,8 +66,7 @@ export function createHttpPost(destination: HttpPostConfig, options: HttpPostOpt
     exchange.start();
   };
 
-  const post = (body: Buffer, key: string, signal: AbortSignal, onResult: OnResult): void => {
-    const request = requestOf(body, key);
+  const post = (request: MadeRequest, signal: AbortSignal, onResult: OnResult): void => {
     if (!(request instanceof Promise)) {
       send(request, signal, onResult);
       return;
@@ -91,7 +88,7 @@ export function createHttpPost(destination: HttpPostConfig, options: HttpPostOpt
       let missing = events.length;
       if (missing === 0) resolve(results);
       events.forEach((event, at) => {
-        post(Buffer.from(bodyOf(event)), idempotencyKey(event), signal, (result) => {
+        post(messages.single(event), signal, (result) => {
           results[at] = result;
           missing -= 1;
           if (missing === 0) resolve(results);
@@ -100,12 +97,11 @@ export function createHttpPost(destination: HttpPostConfig, options: HttpPostOpt
     });
 
   const deliverBatches = async (events: readonly QueuedEvent[], signal: AbortSignal, maxEvents: number) => {
-    const members = events.map((event) => batchMember(bodyOf(event), idempotencyKey(event)));
-    const batches = cutBatches(members, maxEvents).map((members) =>
+    const batches = cutBatches(events.map(messages.member), maxEvents).map((members) =>
       bisect(members, (part) => {
         const error = refusal(signal);
         if (error !== null) return Promise.resolve({ ok: false, error });
-        return new Promise((resolve) => post(batchBody(part), batchKey(part), signal, resolve));
+        return new Promise((resolve) => post(messages.batch(part), signal, resolve));
       }),
     );
     return (await Promise.all(batches)).flat();

@@ -14,10 +14,11 @@ const NOT_VISIBLE_ASCII = /[^!-~]/u;
  * `event_unique_id`, else `server_id:id`, else the id (SPEC 6); an empty text counts as missing. Characters that a header
  * cannot carry are written as `%XX` of their UTF-8, so that two keys do not become one.
  */
-export function idempotencyKey({ id, shape, values }: QueuedEvent): string {
-  const uniqueId = values[shape.eventUniqueIdAt];
+export function idempotencyKey(event: QueuedEvent): string {
+  const { id, shape } = event;
+  const uniqueId = event.value(shape.eventUniqueIdAt);
   if (uniqueId) return headerSafe(uniqueId);
-  const serverId = values[shape.serverIdAt];
+  const serverId = event.value(shape.serverIdAt);
   return serverId ? headerSafe(`${serverId}:${id}`) : id;
 }
 

@@ -1,5 +1,9 @@
-// One row of the queue table on its way through the data path: raw PostgreSQL text values beside the shape that
-// names them. Nothing here is parsed or converted; whoever writes an event (line, JSON body, form) does that once.
+// One row of the queue table on its way through the data path: PostgreSQL's own bytes beside the shape that names their
+// columns. Nothing here is parsed or converted; whoever writes an event (line, JSON body, form) does that once.
+
+import { encodeRow, knownTextOf, type RawValue, sizeOf, textOf } from './row-bytes.ts';
+
+export type { RawValue } from './row-bytes.ts';
 
 /** How a column's text is written as JSON: digits as they stand, `true`/`false`, or a string. */
 export type ValueKind = 'integer' | 'double' | 'boolean' | 'text';
@@ -12,7 +16,7 @@ export interface Column {
 /** The columns of one queue table in table order, with the places that the data path asks for by name. -1 = no such column. */
 export interface RowShape {
   readonly columns: readonly Column[];
-  /** Column name → index into `columns` and `QueuedEvent.values`. */
+  /** Column name → index into `columns`, and what `QueuedEvent.value` takes. */
   readonly indexOf: ReadonlyMap<string, number>;
   readonly idAt: number;
   readonly eventTypeAt: number;
@@ -22,18 +26,88 @@ export interface RowShape {
   readonly serverIdAt: number;
 }
 
-/** PostgreSQL's text output of a column, or null. `true`/`false` arrive as `t`/`f`. */
-export type RawValue = string | null;
-
-export interface QueuedEvent {
+export class QueuedEvent {
   /** The row's `id`: decimal digits of a bigint, never a JavaScript number. */
   readonly id: string;
   readonly shape: RowShape;
-  /** The values of `shape.columns`, in that order; what a query returned behind them is nobody's. */
-  readonly values: readonly RawValue[];
-  /** Octets of the row's text in PostgreSQL: what buffers are bounded by. */
+  /** Octets of the row as it came: what buffers are bounded by. */
   readonly bytes: number;
+  /** Where its columns stand, in the order of the shape: of a whole page until it is kept. */
+  row: Buffer;
+  /** Index of its first column's length in `row`. */
+  at: number;
+  #kept = false;
+  #type: RawValue | undefined;
+
+  /** @param row holds the columns of the shape from `at` on. */
+  constructor(shape: RowShape, row: Buffer, at: number) {
+    this.shape = shape;
+    this.row = row;
+    this.at = at;
+    this.id = textOf(row, at, shape.idAt) ?? '';
+    this.bytes = sizeOf(row, at, shape.columns.length);
+  }
+
+  /** The text of one column; null also where the table lacks it (-1). */
+  value(column: number): RawValue {
+    return column < 0 ? null : textOf(this.row, this.at, column);
+  }
+
+  get eventType(): RawValue {
+    // Asked for by whoever counts, the log line and the router.
+    if (this.#type === undefined) this.#type = knownTextOf(this.row, this.at, this.shape.eventTypeAt);
+    return this.#type;
+  }
+
+  get mailclass(): RawValue {
+    const { mailclassAt } = this.shape;
+    return mailclassAt < 0 ? null : knownTextOf(this.row, this.at, mailclassAt);
+  }
+
+  /**
+   * Takes its bytes out of the page that they came with, before it waits for a destination: one event that waits long
+   * would hold megabytes otherwise.
+   */
+  keep(): void {
+    if (this.#kept) return;
+    const kept = keepBytes(this.row, this.at, this.bytes);
+    this.row = kept.block;
+    this.at = kept.at;
+    this.#kept = true;
+  }
+
+  /** Its page is used for others from now on. */
+  forget(): void {
+    this.row = FORGOTTEN;
+  }
 }
+
+/** Kept rows stand one behind the other in blocks: to make a buffer for each takes longer than to copy it. */
+const BLOCK_BYTES = 32 * 1024;
+let block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+let used = 0;
+
+function keepBytes(row: Buffer, at: number, bytes: number): { readonly block: Buffer; readonly at: number } {
+  if (bytes > BLOCK_BYTES / 8) return { block: Buffer.from(row.subarray(at, at + bytes)), at: 0 };
+  if (used + bytes > BLOCK_BYTES) {
+    block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+    used = 0;
+  }
+  const place = used;
+  used += row.copy(block, place, at, at + bytes);
+  return { block, at: place };
+}
+
+/** To read another event's bytes in the place of one's own must not go unnoticed. */
+const FORGOTTEN: Buffer = new Proxy(Buffer.alloc(0), {
+  get() {
+    throw new Error('a row was read after its page was given back');
+  },
+});
+
+/** Makes an event of values that did not come from PostgreSQL as bytes, in the order of the shape's columns. */
+export const createEvent = (shape: RowShape, values: readonly RawValue[]): QueuedEvent =>
+  new QueuedEvent(shape, encodeRow(values.slice(0, shape.columns.length)), 0);
 
 /**
  * Builds the shape of a row from its columns.

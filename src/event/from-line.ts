@@ -1,8 +1,9 @@
 // The way back: an event made from its line in the log file, or from a JSON object that somebody wrote. Undoes what
-// log-line.ts and json-value.ts did, digit for digit, so that the line of the event that comes out is the line that went in.
+// log-line.ts and json-writer.ts did, digit for digit, so that the line of the event that comes out is the line that went in.
 
 import {
   type Column,
+  createEvent,
   createRowShape,
   type QueuedEvent,
   type RawValue,
@@ -31,6 +32,8 @@ export type LineReader = (line: string) => LineEvent | LineProblem;
 
 /** Keys of a line that are no column of the event's row. */
 const NO_COLUMNS = new Set(['time_written_to_logfile', 'event_id', 'id', 'destination_id', 'processed']);
+/** What only the lines of the delivery log have, all together. */
+const ATTEMPT = ['time', 'event_id', 'destination', 'attempt', 'outcome'];
 const INTEGER = /^-?\d+$/;
 const SPECIAL_DOUBLES = new Set(['NaN', 'Infinity', '-Infinity']);
 /** Most shapes that are kept: each line that differs from the table in its own way has one. */
@@ -98,13 +101,10 @@ export function createLineReader(columns: readonly Column[] = OWN_COLUMNS): Line
  * @param row by column name, `id` among them; a column that it lacks is null.
  */
 export function eventFromRow(shape: RowShape, row: ReadonlyMap<string, RawValue>): QueuedEvent {
-  let bytes = 0;
-  const values = shape.columns.map(({ name }) => {
-    const raw = row.get(name) ?? null;
-    if (raw !== null) bytes += Buffer.byteLength(raw);
-    return raw;
-  });
-  return { id: row.get('id') ?? '0', shape, values, bytes };
+  return createEvent(
+    shape,
+    shape.columns.map(({ name }) => (name === 'id' ? (row.get('id') ?? '0') : (row.get(name) ?? null))),
+  );
 }
 
 type JsonObject = Readonly<Record<string, unknown>>;
@@ -124,6 +124,7 @@ function parse(line: string): { readonly object: JsonObject } | LineProblem {
 /** What is wrong with the keys that make an object an event. */
 function headProblem(object: JsonObject, texts: ReadonlyMap<string, string>): string | null {
   const type = object.event_type;
+  if (ATTEMPT.every((key) => texts.has(key))) return 'it is a line of the delivery log, which holds no whole events';
   if (!texts.has('event_type')) return 'it has no event_type, so it is no event';
   if (type !== null && typeof type !== 'string') return `its event_type is ${texts.get('event_type')}, not a string`;
   for (const key of ['event_id', 'id']) {

@@ -2,7 +2,7 @@
 // raw text by hand: a line costs about as much as a log line does, and no more.
 
 import type { QueuedEvent } from '../event/event.ts';
-import { jsonString } from '../event/json-value.ts';
+import { jsonString } from '../event/json-string.ts';
 
 /** One try to deliver one event to one destination. */
 export interface Attempt {
@@ -27,8 +27,8 @@ export interface Attempt {
 /** A line of the delivery log, without its newline. */
 export function attemptLine(attempt: Attempt, nowMs: number): string {
   const { event, destination, status, durationMs, answer, error, waitMs } = attempt;
-  const { shape, values } = event;
-  const text = (at: number): string => textOrNull(values[at]);
+  const { shape } = event;
+  const text = (at: number): string => textOrNull(event.value(at));
   return (
     `{"time":${seconds(nowMs)},"event_id":${event.id},"event_unique_id":${text(shape.eventUniqueIdAt)}` +
     `,"event_type":${text(shape.eventTypeAt)},"destination":${jsonString(destination)},"attempt":${attempt.attempt}` +

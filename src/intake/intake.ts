@@ -1,7 +1,10 @@
 // The way into the queue over HTTP, put together: body → events → field check → one transaction for all that come at
 // the same time → 202. What is answered with 202 is committed; of what got no answer that is not known.
 
-import { codeOf, EXIT, messageOf, TailraceError } from '../lib/errors.ts';
+import { listen } from '../http/listen.ts';
+import type { ListenAddress } from '../http/listen-address.ts';
+import { createTokenCheck, requireTokens, type TokenSource } from '../http/tokens.ts';
+import { codeOf, messageOf } from '../lib/errors.ts';
 import { createThrottle, type Logger } from '../lib/logger.ts';
 import type { Secret } from '../lib/secret.ts';
 import { MAX_EVENT_BYTES, TOO_LONG } from '../recording/input-record.ts';
@@ -10,14 +13,11 @@ import { type EventProblem, invalidEvents, type Receipt, unavailable } from './a
 import { type Database, type DatabaseOptions, openDatabase } from './database.ts';
 import { createGroupCommit, type GroupCommit } from './group-commit.ts';
 import { createInFlight } from './in-flight.ts';
-import { listen } from './listen.ts';
-import type { ListenAddress } from './listen-address.ts';
 import type { Counts } from './outcome.ts';
 import { createServer } from './server.ts';
 import type { EventText } from './split-events.ts';
 import type { Store } from './store.ts';
 import type { GoodEvent } from './submission.ts';
-import { createTokenCheck, TOKEN_VARIABLE } from './tokens.ts';
 
 /** Requests under way are given so long when it is stopped. */
 const STOP_PATIENCE_MS = 8_000;
@@ -25,6 +25,13 @@ const STOP_PATIENCE_MS = 8_000;
 const MAX_HELD_BYTES = 64 * 1024 * 1024;
 /** A load balancer does not wait longer. */
 const PROBE_TIMEOUT_MS = 2_000;
+
+/** Who may send events. */
+export const INTAKE_TOKENS: TokenSource = {
+  option: '--token-file',
+  variable: 'TAILRACE_INTAKE_TOKEN',
+  code: 'INTAKE_TOKEN',
+};
 
 export interface IntakeOptions extends DatabaseOptions {
   readonly address: ListenAddress;
@@ -53,7 +60,7 @@ export interface Intake {
  */
 export async function startIntake(options: IntakeOptions): Promise<Intake> {
   const { address, logger, maxBodyBytes } = options;
-  let tokens = requireTokens(address, options.tokens);
+  let tokens = requireTokens(address, options.tokens, INTAKE_TOKENS);
   let isAllowed = createTokenCheck(tokens);
   const database = await openDatabase(options);
   const warn = createThrottle((fields, message) => logger.warn(fields, message));
@@ -86,7 +93,7 @@ export async function startIntake(options: IntakeOptions): Promise<Intake> {
       address: bound,
       counts: commit.counts,
       setTokens(next) {
-        tokens = requireTokens(address, next);
+        tokens = requireTokens(address, next, INTAKE_TOKENS);
         isAllowed = createTokenCheck(tokens);
       },
       async stop() {
@@ -157,13 +164,4 @@ async function probe({ store }: Database): Promise<void> {
       throw unavailable(false);
     })
     .finally(() => clearTimeout(timer));
-}
-
-function requireTokens(address: ListenAddress, tokens: readonly Secret[]): readonly Secret[] {
-  if (tokens.length > 0 || address.isLocal) return tokens;
-  throw new TailraceError(
-    'INTAKE_TOKEN',
-    `programs on other hosts can reach this address, so that a bearer token is needed: name a file with --token-file, or set ${TOKEN_VARIABLE}; or listen on 127.0.0.1 or a Unix socket`,
-    { exitCode: EXIT.usage },
-  );
 }

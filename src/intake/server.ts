@@ -1,22 +1,14 @@
 // The HTTP side of the intake: routes, who may, limits and timeouts, answers in JSON. Knows nothing of PostgreSQL but
 // that events go into `record` and come back committed.
 
-import type { Socket } from 'node:net';
-import { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
-import { codeOf } from '../lib/errors.ts';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { createHttpServer } from '../http/http-server.ts';
+import type { TokenCheck } from '../http/tokens.ts';
 import { type Receipt, Refused, receiptBody, refusalBody, unavailable } from './answers.ts';
 import type { InFlight } from './in-flight.ts';
 import { readBody } from './read-body.ts';
 import { type EventText, formatOf, splitEvents } from './split-events.ts';
-import type { TokenCheck } from './tokens.ts';
 
-/** A client has so long for its headers, and for its whole request. */
-const HEADERS_TIMEOUT_MS = 10_000;
-const REQUEST_TIMEOUT_MS = 30_000;
-/** A connection on which nothing happens is closed; longer than PostgreSQL may take for an answer. */
-const SILENCE_TIMEOUT_MS = 60_000;
-const TIMEOUTS_LOOKED_AT_MS = 1_000;
-const MAX_HEADER_BYTES = 16 * 1024;
 /** Further ones are closed at once. */
 const MAX_CONNECTIONS = 4_000;
 
@@ -51,25 +43,10 @@ export interface IntakeServer {
 /** Creates the server; it does not listen yet. */
 export function createServer(options: ServerOptions): IntakeServer {
   let stopping = false;
-  const app = fastify({
-    connectionTimeout: SILENCE_TIMEOUT_MS,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    http: {
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      connectionsCheckingInterval: TIMEOUTS_LOOKED_AT_MS,
-      maxHeaderSize: MAX_HEADER_BYTES,
-    },
-    return503OnClosing: false, // ours is in JSON as the others are
-    clientErrorHandler: answerBrokenRequest,
-    frameworkErrors: (_error, _request, reply) => {
-      // Of the framework's own errors only this one comes before a route is found.
-      void refuse(reply, new Refused(400, 'bad_request', 'The path of the request is not well formed.'));
-    },
+  const { app, stop } = createHttpServer({
+    maxConnections: MAX_CONNECTIONS,
+    onBadPath: (reply) => refuse(reply, new Refused(400, 'bad_request', 'The path of the request is not well formed.')),
   });
-  app.server.maxConnections = MAX_CONNECTIONS;
-  // Bodies are read by the handler, which counts what they hold.
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser('*', (_request, _payload, done) => done(null));
 
   app.addHook('onRequest', async (request, reply) => {
     const refusal = refusalOf(request, options, stopping);
@@ -107,9 +84,7 @@ export function createServer(options: ServerOptions): IntakeServer {
     app,
     async stop(patienceMs) {
       stopping = true;
-      const timer = setTimeout(() => app.server.closeAllConnections(), patienceMs);
-      await app.close();
-      clearTimeout(timer);
+      await stop(patienceMs);
     },
   };
 }
@@ -153,21 +128,4 @@ function refuse(reply: FastifyReply, refusal: Refused): FastifyReply {
 
 function json(reply: FastifyReply, status: number, body: string): FastifyReply {
   return reply.code(status).header('content-type', 'application/json; charset=utf-8').send(body);
-}
-
-/** What is no HTTP, or does not come in time: there is no request and no reply yet. */
-function answerBrokenRequest(error: Error, socket: Socket): void {
-  if (codeOf(error) === 'ECONNRESET' || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const [status, name, message] =
-    codeOf(error) === 'ERR_HTTP_REQUEST_TIMEOUT'
-      ? ['408 Request Timeout', 'timeout', 'The request did not come in time.']
-      : codeOf(error) === 'HPE_HEADER_OVERFLOW'
-        ? ['431 Request Header Fields Too Large', 'headers_too_large', 'The headers are too large.']
-        : ['400 Bad Request', 'bad_request', 'This is not HTTP.'];
-  const body = JSON.stringify({ error: name, message });
-  const headers = `content-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close`;
-  socket.end(`HTTP/1.1 ${status}\r\n${headers}\r\n\r\n${body}`);
 }

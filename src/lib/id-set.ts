@@ -58,6 +58,16 @@ export class IdSet {
     return true;
   }
 
+  *[Symbol.iterator](): Generator<string> {
+    for (const [block, words] of this.#blocks) {
+      const base = BigInt(block) << BLOCK_SHIFT;
+      for (const [at, word] of words.entries()) {
+        for (let bit = 0; word >>> bit !== 0 && bit < 32; bit += 1)
+          if (word & (1 << bit)) yield (base + BigInt(at * 32 + bit)).toString();
+      }
+    }
+  }
+
   /** @returns false when it was not in the set. */
   delete(id: string): boolean {
     const { block, bit } = splitId(id);

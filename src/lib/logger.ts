@@ -2,8 +2,8 @@
 // the operator must do: INFO nothing (start, stop, rotate, reload), WARN nothing, it recovered by itself and nothing
 // was lost; ERROR a person is needed, or something was lost.
 
+import { createRequire } from 'node:module';
 import { type Logger, pino } from 'pino';
-import pretty from 'pino-pretty';
 
 export type { Logger };
 
@@ -18,15 +18,7 @@ export interface LoggerOptions {
 export function createLogger(options: LoggerOptions = {}): Logger {
   const fd = options.fd ?? 2;
   const terminal = options.terminal ?? process.stderr.isTTY === true;
-  const destination = terminal
-    ? pretty({
-        destination: fd,
-        sync: true,
-        ignore: 'pid,hostname',
-        translateTime: 'SYS:HH:MM:ss.l',
-        colorize: true,
-      })
-    : pino.destination({ fd, sync: true });
+  const destination = terminal ? readable(fd) : pino.destination({ fd, sync: true });
   return pino(
     {
       level: options.level ?? 'info',
@@ -34,6 +26,18 @@ export function createLogger(options: LoggerOptions = {}): Logger {
     },
     destination,
   );
+}
+
+/** For a person. Loaded only then: a service holds 3 MB less. */
+function readable(fd: number): NodeJS.WritableStream {
+  const pretty: typeof import('pino-pretty') = createRequire(import.meta.url)('pino-pretty');
+  return pretty({
+    destination: fd,
+    sync: true,
+    ignore: 'pid,hostname',
+    translateTime: 'SYS:HH:MM:ss.l',
+    colorize: true,
+  });
 }
 
 /** How often a repeated message is let through. */

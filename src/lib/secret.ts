@@ -7,9 +7,17 @@ const MASK = '[secret]';
 
 export class Secret {
   readonly #value: string;
+  readonly #shown: string;
 
-  constructor(value: string) {
+  /** @param shown what a person may see of it: a URL without its token. */
+  constructor(value: string, shown: string = MASK) {
     this.#value = value;
+    this.#shown = shown;
+  }
+
+  /** As much of it as a person may see, for whoever explains what is sent. */
+  get shown(): string {
+    return this.#shown;
   }
 
   /** The string itself, for the one place that sends it. */

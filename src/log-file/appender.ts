@@ -9,6 +9,7 @@
 // goes to disk at the same time. Should they have to go elsewhere after all, the journal is told before.
 
 import type { LogFileConfig } from '../config/config.ts';
+import type { LogVitals } from '../flow/vitals.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { LineClock } from './clock.ts';
 import { LogFileHandle, type LogFileSystem } from './handle.ts';
@@ -32,6 +33,7 @@ export interface AppenderOptions {
   readonly log: Logger;
   readonly journal?: IntentWriter | undefined;
   readonly fs?: LogFileSystem | undefined;
+  readonly vitals?: LogVitals | undefined;
 }
 
 export class Appender {
@@ -43,6 +45,8 @@ export class Appender {
   #announced: { readonly lines: Lines; readonly intent: Promise<JournalledIntent | null> } | null = null;
   #reopen = false;
   #saidForeign = false;
+  /** Of the file before. */
+  #inode: bigint | null = null;
 
   constructor(options: AppenderOptions) {
     this.#options = options;
@@ -86,6 +90,7 @@ export class Appender {
     this.#handle = next;
     if (next.lastTimeUs !== null) this.#options.clock.startAfter(next.lastTimeUs);
     this.#options.log.info({ path, rotated: current?.path === path }, 'log file opened');
+    this.#noteFile(next);
     return next;
   }
 
@@ -141,6 +146,11 @@ export class Appender {
       this.#handle = null; // theirs now: it has left the path
     }
     if (progress.intent && progress.lates.length === 0) this.#options.journal?.appended(progress.intent.seq);
+    const { vitals } = this.#options;
+    if (vitals) {
+      vitals.bytes += lines.bytes.length;
+      vitals.batches += 1;
+    }
     this.#progress = null;
     return progress.lates;
   }
@@ -158,6 +168,15 @@ export class Appender {
     this.#handle = null;
     this.#progress = null;
     for (const handle of handles) await handle?.close();
+  }
+
+  #noteFile({ inode }: LogFileHandle): void {
+    const { vitals } = this.#options;
+    if (vitals && this.#inode !== null && this.#inode !== inode) {
+      vitals.rotations += 1;
+      vitals.rotatedAtMs = Date.now();
+    }
+    this.#inode = inode;
   }
 
   /** The file in place grew or shrank without us: nothing of it is overwritten, our next line gets its own start. */
@@ -227,7 +246,9 @@ export class Appender {
   async #makeDurable(progress: Progress, handle: LogFileHandle): Promise<boolean> {
     if (!progress.unproven) {
       progress.unproven = true;
+      const beganMs = performance.now();
       await handle.sync();
+      this.#options.vitals?.sync.observe((performance.now() - beganMs) / 1_000);
       progress.unproven = false;
       return true;
     }

@@ -30,8 +30,8 @@ export interface DeliveryLogTarget {
 export interface DeliveryLog {
   /** Takes one line, without its newline. Never waits, never throws. */
   write(line: string): void;
-  /** SIGHUP: opens the file anew. */
-  reopen(): void;
+  /** SIGHUP: opens the file anew; resolves when nothing more is written to one that has left its path. */
+  reopen(): Promise<void>;
   /** Writes what is there, within a second. */
   close(): Promise<void>;
 }
@@ -75,9 +75,11 @@ class BufferedLog implements DeliveryLog {
     this.#timer ??= setTimeout(() => this.#work(), FLUSH_MS);
   }
 
-  reopen(): void {
+  async reopen(): Promise<void> {
     this.#reopen = true;
+    await this.#working;
     this.#work();
+    await this.#working;
   }
 
   async close(): Promise<void> {

@@ -32,6 +32,11 @@ export function createFileName({ filename, appendDate }: Pick<LogFileConfig, 'fi
   };
 }
 
+/** Whether two configurations name one file, with its date or without. */
+export function isSameFile(one: LogFileConfig | null, other: LogFileConfig | null): boolean {
+  return one?.filename === other?.filename && one?.appendDate === other?.appendDate;
+}
+
 function localDate(timeUs: number): string {
   const date = new Date(Math.floor(timeUs / 1_000));
   const year = String(date.getFullYear()).padStart(4, '0');

@@ -3,7 +3,7 @@
 
 import { access, constants } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
-import { jsonString } from '../event/json-value.ts';
+import { jsonString } from '../event/json-string.ts';
 import { scanLines } from './journal/scan-lines.ts';
 import { regularFiles } from './journal/search.ts';
 

@@ -7,23 +7,29 @@ import type { Ids, KnownLines } from './journal/known-lines.ts';
 import { readLogTail } from './journal/log-tail.ts';
 import { type JournalPlace, openJournal } from './target.ts';
 
-export interface FinishedJournal extends KnownLines {
-  /** Events whose lines it holds, that are in the queue and not settled. */
+export interface FinishedJournal {
+  /** Events whose lines it knows, that are in the queue and not settled. */
   readonly ids: readonly string[];
+  readonly known: readonly KnownLines[];
+  /** PostgreSQL knows of all of them. */
+  settled(): void;
+  close(): Promise<void>;
 }
 
 /**
- * Brings in what is unfinished; the lock of its folder is held.
+ * Brings in what is unfinished; the lock of its folder is held. Where the journal cannot tell what was in flight, the end
+ * of the log file does.
  *
+ * @param isLost the journal in that folder is not the one that was asked for.
  * @param stillOpen which events are in the queue and not settled.
- * @returns the journal; null when it cannot tell what was in flight, since a part of it is missing.
  * @throws {TailraceError} `LOG_FILE_…`, and errors of the file system; to be called again.
  */
 export async function finishJournal(
   place: JournalPlace,
+  isLost: boolean,
   stillOpen: (ids: readonly string[]) => Promise<Ids>,
   log: Logger,
-): Promise<FinishedJournal | null> {
+): Promise<FinishedJournal> {
   const { filename } = place.file;
   const clock = createLineClock({ onStepBack: () => undefined });
   const ids = new Set<string>();
@@ -34,12 +40,25 @@ export async function finishJournal(
   };
   try {
     const journal = await openJournal(place, { stillOpen: collect, soleJournal: null }, { clock, log });
-    // An empty one is right where nothing was ever logged.
-    const isTold =
-      journal.condition === 'empty' ? (await readLogTail(filename)).lines === 0 : journal.condition !== 'damaged';
-    if (isTold) return Object.assign(journal, { ids: [...ids] });
-    await journal.close();
-    return null;
+    const known: KnownLines[] = [journal];
+    try {
+      if (isLost || journal.condition !== 'whole') {
+        const tail = await readLogTail(filename);
+        known.push(tail);
+        await collect([...tail.ids]);
+        // An empty one is right where nothing was ever logged.
+        if (isLost || journal.condition === 'damaged' || (journal.condition === 'empty' && tail.lines > 0)) {
+          log.error(
+            { path: filename, lines: tail.lines },
+            'the journal of a process that crashed is missing or damaged; the end of the log file is read instead',
+          );
+        }
+      }
+    } catch (error) {
+      await journal.close();
+      throw error;
+    }
+    return { ids: [...ids], known, settled: () => journal.settled(ids), close: () => journal.close() };
   } catch (error) {
     throw explainFailure(error, filename) ?? error;
   }

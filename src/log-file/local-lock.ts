@@ -10,7 +10,7 @@ import type { LogFileConfig } from '../config/config.ts';
 import { codeOf, EXIT, TailraceError } from '../lib/errors.ts';
 import { makeFolders } from '../lib/make-folders.ts';
 import { explainFailure, notARegularFile } from './failure.ts';
-import { acquireSocketLock, type HeldLock } from './socket-lock.ts';
+import { acquireSocketLock, type HeldLock, isHeld } from './socket-lock.ts';
 
 // Plain descriptors, since a FileHandle that nobody refers to any more closes itself, and the lock with it.
 const openDescriptor = promisify(open);
@@ -55,6 +55,27 @@ export async function acquireLocalLock(
     return held && { directory, ...held };
   } catch (error) {
     throw explainFailure(error, directory) ?? error;
+  }
+}
+
+/**
+ * Whether a process holds the lock in a folder, without taking it for longer than a look, and without leaving anything
+ * there: whoever asks may be another user.
+ *
+ * @throws {TailraceError} `LOCK_FAILED`; else the error of the system call, when the folder may not be entered.
+ */
+export async function isLocked(directory: string, flock = 'flock'): Promise<boolean> {
+  try {
+    const fd = await openDescriptor(join(directory, 'lock'), LOCK_FLAGS & ~constants.O_CREAT);
+    try {
+      const outcome = await lockDescriptor(fd, flock);
+      return outcome === 'taken' || (outcome === 'no flock' && (await isHeld(directory)));
+    } finally {
+      await closeDescriptor(fd);
+    }
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return false;
+    throw error;
   }
 }
 

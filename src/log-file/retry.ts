@@ -20,6 +20,8 @@ export interface Retry {
   once(attempt: () => Promise<unknown>): Promise<void>;
   /** Ends a wait between two attempts early. */
   hurry(): void;
+  /** Resolves with the work, or as soon as an attempt has failed: until the next one nothing is under way. */
+  unlessFailed(work: Promise<void>): Promise<void>;
 }
 
 /**
@@ -38,6 +40,7 @@ export function createRetry(options: {
   let lastError: TailraceError | null = null;
   let failures = 0;
   let wake = (): void => {};
+  const toTell = new Set<() => void>();
 
   const succeeded = (): void => {
     if (lastError === null) return;
@@ -58,6 +61,8 @@ export function createRetry(options: {
       error.code,
     );
     if (first) options.onDegraded({ error });
+    for (const tell of toTell) tell();
+    toTell.clear();
   };
   const pause = async (): Promise<void> => {
     const waitMs = Math.max(LEAST_WAIT_MS, backoffMs(failures, BACKOFF));
@@ -104,5 +109,10 @@ export function createRetry(options: {
       }
     },
     hurry: () => wake(),
+    unlessFailed: (work) =>
+      new Promise((resolve) => {
+        toTell.add(resolve);
+        void work.finally(() => toTell.delete(resolve)).then(resolve);
+      }),
   };
 }

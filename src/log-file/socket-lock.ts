@@ -37,7 +37,7 @@ export async function acquireSocketLock(directory: string): Promise<HeldLock | n
       { exitCode: EXIT.unavailable },
     );
   }
-  if (await isHeld(path)) return null;
+  if (await isHeld(directory)) return null;
 
   const server = createServer((socket) => socket.destroy());
   await listen(server, ownPath);
@@ -59,9 +59,10 @@ export async function acquireSocketLock(directory: string): Promise<HeldLock | n
   return null;
 }
 
-async function isHeld(path: string): Promise<boolean> {
+/** Whether a live process holds the lock of this folder. */
+export async function isHeld(directory: string): Promise<boolean> {
   return await new Promise((resolve, reject) => {
-    const socket = connect(path);
+    const socket = connect(join(directory, 'lock.sock'));
     socket.once('connect', () => {
       socket.destroy();
       resolve(true);

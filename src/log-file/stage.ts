@@ -2,6 +2,7 @@
 
 import type { Transform } from 'node:stream';
 import type { LogFileConfig } from '../config/config.ts';
+import type { LogVitals } from '../flow/vitals.ts';
 import type { TailraceError } from '../lib/errors.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { LogFileSystem } from './handle.ts';
@@ -33,6 +34,8 @@ export interface LogFileStageOptions {
   /** Wall clock in microseconds since the epoch; a test gives its own. */
   readonly now?: (() => number) | undefined;
   readonly fs?: LogFileSystem | undefined;
+  /** Counted when somebody watches. */
+  readonly vitals?: LogVitals | undefined;
 }
 
 export interface LogFileStatus {
@@ -46,8 +49,13 @@ export interface LogFileStatus {
 
 /** Takes batches and passes them on in order, logged. */
 export interface LogFileStage extends Transform {
-  /** `SIGHUP`: opens the file anew between two batches. */
-  reopen(): void;
+  /**
+   * `SIGHUP`, `tailrace rotate`: opens the file anew between two batches.
+   *
+   * @returns resolves when nothing more can be written to a file that had left its path at the call: what was under way
+   * then is over, and each later write looks at the path first.
+   */
+  reopen(): Promise<void>;
   /** Committed in PostgreSQL: the journal may forget them. */
   settled(ids: readonly string[]): void;
   /** How many events have a line of which PostgreSQL does not know: what a crash left is read again after a while. */

@@ -3,6 +3,7 @@
 
 import { dirname } from 'node:path';
 import type { LogFileConfig } from '../config/config.ts';
+import type { LogVitals } from '../flow/vitals.ts';
 import type { Logger } from '../lib/logger.ts';
 import { Appender } from './appender.ts';
 import type { LineClock } from './clock.ts';
@@ -20,7 +21,7 @@ import { watchForRotation } from './rotation.ts';
 import type { FolderState } from './state-folder.ts';
 
 /** The state directory is looked at this often, however many batches there are. */
-const KEEP_INTERVAL_MS = 200;
+const KEEP_INTERVAL_MS = 400;
 
 /** A log file, the state directory beside it, whose lock is held, and the identity that was recorded for its journal. */
 export interface JournalPlace {
@@ -50,6 +51,7 @@ export interface TargetOptions {
   readonly log: Logger;
   readonly journal?: JournalOptions | undefined;
   readonly fs?: LogFileSystem | undefined;
+  readonly vitals?: LogVitals | undefined;
   /** What the log file before this one knew: its lines of events that are not settled are known here too. */
   readonly before?: readonly KnownLines[] | undefined;
   /** Something may have happened at the path. */
@@ -76,7 +78,7 @@ export interface Target {
  * @throws errors of the file system; nothing is left open then, and it may be called again.
  */
 export async function openTarget(file: LogFileConfig, options: TargetOptions): Promise<Target> {
-  const { clock, log, fs } = options;
+  const { clock, log, fs, vitals } = options;
   const name = createFileName(file);
   const known: KnownLines[] = [];
   const close = async (): Promise<void> => {
@@ -88,7 +90,8 @@ export async function openTarget(file: LogFileConfig, options: TargetOptions): P
       if (source instanceof Journal) await (journal && source.handOver(journal));
       else known.push(source);
     }
-    const appender = new Appender({ file, clock, log, journal, fs });
+    if (journal) journal.vitals = vitals ?? null;
+    const appender = new Appender({ file, clock, log, journal, fs, vitals });
     let keptMs = performance.now();
     const unwatch = watchForRotation(dirname(file.filename), () => name.at(clock.peek()), options.onStir);
     return {

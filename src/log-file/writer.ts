@@ -7,6 +7,7 @@ import type { QueuedEvent } from '../event/event.ts';
 import type { Batch, BatchEvent } from '../flow/batch.ts';
 import type { Appender } from './appender.ts';
 import { createLineClock } from './clock.ts';
+import { isSameFile } from './file-name.ts';
 import { createHeldBatches } from './held-batches.ts';
 import type { LateLines } from './late-lines.ts';
 import type { Lines } from './progress.ts';
@@ -46,7 +47,14 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
     look();
   };
 
-  const targetOptions: TargetOptions = { clock, log, journal: options.journal, fs: options.fs, onStir };
+  const targetOptions: TargetOptions = {
+    clock,
+    log,
+    journal: options.journal,
+    fs: options.fs,
+    vitals: options.vitals,
+    onStir,
+  };
 
   /** Makes sure that the file a line would go to now is open and in place. */
   const ready = async (file: LogFileConfig): Promise<{ readonly current: Target; readonly path: string }> => {
@@ -260,10 +268,16 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
   });
 
   const stage: LogFileStage = Object.assign(transform, {
-    reopen(): void {
+    async reopen(): Promise<void> {
       target?.appender.reopen();
       retry.hurry();
-      look();
+      const looked = async (): Promise<void> => {
+        while (turn !== null) await turn;
+        look();
+        await turn;
+      };
+      // On a disk that is full a batch keeps its turn for as long as it takes.
+      await retry.unlessFailed(looked());
     },
     settled(ids: readonly string[]): void {
       for (const source of target?.known ?? []) source.settled(ids);
@@ -283,8 +297,4 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
     }),
   });
   return stage;
-}
-
-function isSameFile(one: LogFileConfig | null, other: LogFileConfig | null): boolean {
-  return one?.filename === other?.filename && one?.appendDate === other?.appendDate;
 }

@@ -15,6 +15,8 @@ import { LINE_START, STAMP_BYTES, stampAt } from './stamp.ts';
 const CHUNK_BYTES = 256 * 1024;
 /** Where nothing of the first so many bytes is a line of ours, the file has no time. */
 const SEARCHED_BYTES = 64 * 1024 * 1024;
+/** A file that nobody has written to for so long is not in the middle of a line. */
+const STILL_WRITTEN_MS = 10_000;
 const MAGIC_BYTES = 6;
 const GZIP = '1f8b';
 /** What else logrotate is told to compress with, by the first bytes. */
@@ -43,14 +45,17 @@ export interface WrittenFile {
  * @throws {TailraceError} `INPUT_NOT_READABLE`, which names the file. A damaged one is no error here.
  */
 export async function inOrder(paths: readonly string[]): Promise<readonly WrittenFile[]> {
-  const files = new Map<string, WrittenFile>();
+  const found = new Map<string, Omit<WrittenFile, 'firstUs'>>();
+  // All of them first, and quickly: a rotation in between would give the names to other files.
   for (const path of paths) {
-    const found = await identify(path);
-    const key = `${found.device}:${found.inode}`;
-    if (!files.has(key)) files.set(key, { ...found, firstUs: await firstStamp(found) });
+    const file = await identify(path);
+    const key = `${file.device}:${file.inode}`;
+    if (!found.has(key)) found.set(key, file);
   }
+  const files: WrittenFile[] = [];
+  for (const file of found.values()) files.push({ ...file, firstUs: await firstStamp(file) });
   const time = ({ firstUs }: WrittenFile): number => firstUs ?? Number.NEGATIVE_INFINITY;
-  return [...files.values()].sort((a, b) => (time(a) < time(b) ? -1 : Number(time(a) > time(b))));
+  return files.sort((a, b) => (time(a) < time(b) ? -1 : Number(time(a) > time(b))));
 }
 
 /**
@@ -67,6 +72,59 @@ export async function openWritten(
   file: string | Omit<WrittenFile, 'firstUs'>,
   onOpen: (source: { readonly bytesRead: number }, packed: boolean) => void = () => {},
 ): Promise<Readable> {
+  const { path, handle, isPacked } = await openPlainOrPacked(file);
+  const source = streamOf(handle);
+  onOpen(source, isPacked);
+  const content = isPacked ? gunzipped(source) : source;
+  const stream = Readable.from(explained(path, content), { objectMode: false, highWaterMark: CHUNK_BYTES });
+  // Also when nobody has read from it.
+  return stream.once('close', () => content.destroy());
+}
+
+/**
+ * The same for whoever has done with each chunk before asking for the next: the memory of a chunk is used again, which
+ * takes a third of the time off a pass over gigabytes.
+ *
+ * @throws {TailraceError} as `openWritten`, and its stream.
+ */
+export async function* scanWritten(file: Omit<WrittenFile, 'firstUs'>): AsyncGenerator<Buffer> {
+  const { path, handle, isPacked } = await openPlainOrPacked(file);
+  if (isPacked) {
+    yield* explained(path, gunzipped(streamOf(handle)));
+    return;
+  }
+  try {
+    yield* explained(path, readAhead(handle));
+  } finally {
+    await handle.close();
+  }
+}
+
+/** The next chunk is read while this one is looked at. */
+async function* readAhead(handle: FileHandle): AsyncGenerator<Buffer> {
+  let [spare, other] = [Buffer.allocUnsafeSlow(CHUNK_BYTES), Buffer.allocUnsafeSlow(CHUNK_BYTES)];
+  let position = 0;
+  let reading = handle.read(other, 0, CHUNK_BYTES, 0);
+  try {
+    for (;;) {
+      const { buffer, bytesRead } = await reading;
+      if (bytesRead === 0) return;
+      position += bytesRead;
+      reading = handle.read(spare, 0, CHUNK_BYTES, position);
+      reading.catch(() => {}); // it may fail while the consumer is busy
+      yield buffer.subarray(0, bytesRead);
+      [spare, other] = [other, spare];
+    }
+  } finally {
+    await reading.catch(() => {});
+  }
+}
+
+const streamOf = (handle: FileHandle) => createReadStream('', { fd: handle, start: 0, highWaterMark: CHUNK_BYTES });
+
+const gunzipped = (source: Readable): Readable => pipeline(source, createGunzip({ chunkSize: CHUNK_BYTES }), () => {}); // its iterator tells
+
+async function openPlainOrPacked(file: string | Omit<WrittenFile, 'firstUs'>) {
   const path = typeof file === 'string' ? file : file.path;
   const handle = typeof file === 'string' ? await openForReading(file) : await openAgain(file);
   const magic = await handle.read(Buffer.alloc(MAGIC_BYTES), 0, MAGIC_BYTES, 0).catch(async (cause: unknown) => {
@@ -75,25 +133,35 @@ export async function openWritten(
   });
   const head = magic.buffer.toString('hex', 0, magic.bytesRead);
   const packer = OTHER_PACKERS.find(([bytes]) => head.startsWith(bytes))?.[1];
-  if (packer !== undefined) {
+  if (packer === undefined) return { path, handle, isPacked: head.startsWith(GZIP) };
+  await handle.close();
+  throw notReadable(path, `it is compressed with ${packer}; unpack it first (only gzip is read as it is)`);
+}
+
+/**
+ * What has been written to a file since it was read to `position`; null when it is packed, gone, or nobody has written to it
+ * lately.
+ */
+export async function readBehind(file: Omit<WrittenFile, 'firstUs'>, position: number): Promise<Buffer | null> {
+  const handle = await openAgain(file).catch(() => null);
+  if (handle === null) return null;
+  try {
+    const { mtimeMs } = await handle.stat();
+    const head = (await handle.read(Buffer.alloc(2), 0, 2, 0)).buffer.toString('hex');
+    if (Date.now() - mtimeMs > STILL_WRITTEN_MS || head === GZIP) return null;
+    const { bytesRead, buffer } = await handle.read(Buffer.alloc(CHUNK_BYTES), 0, CHUNK_BYTES, position);
+    return buffer.subarray(0, bytesRead);
+  } catch {
+    return null;
+  } finally {
     await handle.close();
-    throw notReadable(path, `it is compressed with ${packer}; unpack it first (only gzip is read as it is)`);
   }
-  const bytes = createReadStream('', { fd: handle, start: 0, highWaterMark: CHUNK_BYTES });
-  const packed = head.startsWith(GZIP);
-  onOpen(bytes, packed);
-  const content = packed
-    ? pipeline(bytes, createGunzip({ chunkSize: CHUNK_BYTES }), () => {}) // its iterator tells
-    : bytes;
-  const stream = Readable.from(explained(path, content), { objectMode: false, highWaterMark: CHUNK_BYTES });
-  // Also when nobody has read from it.
-  return stream.once('close', () => content.destroy());
 }
 
 /** The same bytes, with errors that name the file. */
-async function* explained(path: string, content: Readable): AsyncGenerator<Buffer> {
+async function* explained(path: string, content: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   try {
-    yield* content as AsyncIterable<Buffer>;
+    yield* content;
   } catch (error) {
     if (!codeOf(error)?.startsWith('Z_')) throw notReadable(path, messageOf(error), error);
     const why = `${path} is cut or damaged: gzip says "${messageOf(error)}"`;
@@ -102,12 +170,11 @@ async function* explained(path: string, content: Readable): AsyncGenerator<Buffe
 }
 
 async function firstStamp(file: Omit<WrittenFile, 'firstUs'>): Promise<number | null> {
-  const stream = await openWritten(file);
   // A line may begin where two chunks meet; the first one needs no line feed before it.
   let kept = Buffer.from('\n');
   let searched = 0;
   try {
-    for await (const chunk of stream as AsyncIterable<Buffer>) {
+    for await (const chunk of scanWritten(file)) {
       const bytes = Buffer.concat([kept, chunk]);
       for (let at = bytes.indexOf(LINE_START); at >= 0; at = bytes.indexOf(LINE_START, at + 1)) {
         const timeUs = stampAt(bytes, at + LINE_START.length);
@@ -120,8 +187,6 @@ async function firstStamp(file: Omit<WrittenFile, 'firstUs'>): Promise<number | 
   } catch (error) {
     // Whoever reads it is told.
     if (codeOf(error) !== 'INPUT_DAMAGED') throw error;
-  } finally {
-    stream.destroy();
   }
   return null;
 }

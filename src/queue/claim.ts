@@ -1,7 +1,9 @@
 // Becoming the writer of a queue, or of one shard of it: the locks of its slots, all or none, then a new epoch. What an
-// earlier process left unfinished is found here. Whose slots are ours alone is inherited by the epoch; whose slots fall
-// to several processes, since it ran in another layout, is brought in before, under the locks of all of them.
+// earlier process left unfinished is found here. What had our very slots is inherited by the epoch; what ran in another
+// layout is brought in before, under the locks of all its slots: they may fall to several processes, and its log file
+// to another one.
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { EXIT, TailraceError } from '../lib/errors.ts';
 import { assertDirect, assertSameBackEnd, assertStillDirect } from './direct.ts';
 import { assertPrivileges } from './privileges.ts';
@@ -14,14 +16,20 @@ import {
   ENTER_ALONE_SQL,
   ENTER_SQL,
   LIVING_SQL,
+  LOCK_FREE_SLOTS_SQL,
   LOCK_SLOTS_SQL,
   REVOKE_SQL,
+  SAY_RUNNING_SQL,
   TIDY_WRITERS_SQL,
   TRY_BRINGING_IN_SQL,
   UNFINISHED_SQL,
   UNLOCK_SLOTS_SQL,
 } from './sql/rights.ts';
 import { type QueueTable, readQueueTable } from './table.ts';
+
+/** Longer than an attempt of another process to begin. */
+const PATIENCE_MS = 5_000;
+const POLL_MS = 20;
 
 /** Which journal holds what is in flight, and where: recovery of the next owner looks there. */
 export interface JournalAt {
@@ -45,7 +53,8 @@ export interface ClaimOptions {
   readonly journal: JournalAt;
   readonly markProcessed: () => boolean;
   /**
-   * Brings in what epochs of another layout left unfinished, and marks them clean; the locks of all their slots are held.
+   * Brings in what epochs of another layout left unfinished, or of our own beside another log file, and marks them clean;
+   * the locks of all their slots are held. What has our very slots it may leave to be inherited.
    *
    * @param whole the queue table with the events of all shards.
    * @returns false when a journal is in use: nothing is changed then, and it is to be tried again.
@@ -119,7 +128,7 @@ export async function assertWritable(session: Session): Promise<void> {
   );
 }
 
-/** The processes that hold their slots now, but ours. */
+/** The processes that run now, but ours. */
 async function readLiving(session: Session, { oid }: QueueTable) {
   return (await session.query(LIVING_SQL, [oid])).map(([epoch, slots, journal, journalAt]) => ({
     epoch: String(epoch),
@@ -162,9 +171,8 @@ export async function assertFits(session: Session, table: QueueTable, journalId:
  * @throws {TailraceError} `START_AFRESH`: the next claim brings it in.
  */
 export async function assertFinished(session: Session, shard: Shard, journal: JournalAt): Promise<void> {
-  const own = new Set(slotsOf(shard));
   const left = (await readUnfinished(session)).find(
-    (each) => each.journal === journal.id && !each.slots.every((slot) => own.has(slot)),
+    (each) => each.journal === journal.id && !isInherited(each, shard, journal),
   );
   if (left === undefined) return;
   throw new TailraceError(
@@ -191,8 +199,18 @@ async function readUnfinished(session: Session): Promise<readonly Predecessor[]>
 }
 
 /**
- * What was left unfinished in slots that are not all ours, with all that hangs together with it: closed as one, since a
- * clean epoch says of its slots that all before it is finished. Also what stands in the journal beside our own log file.
+ * Whether the next epoch inherits what was left: from the slots of the shard, all of them and no other; and beside the
+ * same log file, since another shard may want the other one. Without shards nobody else does.
+ */
+function isInherited({ journal, slots }: Predecessor, shard: Shard, own: JournalAt): boolean {
+  const isOfOurSlots = slots.join() === slotsOf(shard).join();
+  return isOfOurSlots && (shard.of === 1 || journal === own.id);
+}
+
+/**
+ * What was left unfinished in some of our slots by processes that had others too, or not all of ours, with all that hangs
+ * together with it: closed as one, since a clean epoch says of its slots that all before it is finished. Also what stands
+ * in the journal beside our own log file.
  */
 async function leftByOtherLayouts(
   session: Session,
@@ -201,10 +219,11 @@ async function leftByOtherLayouts(
 ): Promise<{ readonly left: readonly Predecessor[]; readonly slots: readonly number[] }> {
   const all = (await readUnfinished(session)).filter(({ slots }) => slots.length > 0);
   const own = new Set(slotsOf(shard));
-  const isInOwn = ({ slots }: Predecessor): boolean => slots.every((slot) => own.has(slot));
   const touches = (slots: ReadonlySet<number>, each: Predecessor): boolean =>
     each.slots.some((slot) => slots.has(slot));
-  const first = all.filter((each) => !isInOwn(each) && (touches(own, each) || each.journal === journal.id));
+  const first = all.filter(
+    (each) => !isInherited(each, shard, journal) && (touches(own, each) || each.journal === journal.id),
+  );
   const slots = new Set(first.flatMap((each) => each.slots));
   if (first.length === 0) return { left: [], slots: [] };
   for (let size = -1; size !== slots.size; ) {
@@ -214,18 +233,32 @@ async function leftByOtherLayouts(
   return { left: all.filter((each) => touches(slots, each)), slots: [...slots].filter((slot) => !own.has(slot)) };
 }
 
+/**
+ * Locks slots of others, who all have them for a moment with each attempt to begin. What is free is kept, and only one
+ * process brings in at a time: so it gets them all, however slow the attempts are.
+ */
+async function lockSoon(session: Session, oid: string, slots: readonly number[]): Promise<boolean> {
+  let missing = slots;
+  for (const untilMs = performance.now() + PATIENCE_MS; ; ) {
+    const got = new Set(
+      (await session.query(LOCK_FREE_SLOTS_SQL, [oid, numbers(missing)])).map(([slot]) => Number(slot)),
+    );
+    missing = missing.filter((slot) => !got.has(slot));
+    if (missing.length === 0 || performance.now() > untilMs) return missing.length === 0;
+    await sleep(POLL_MS);
+  }
+}
+
 /** @returns false when it has to wait for somebody else; the session is to be closed then. */
-async function finishOtherLayouts(
-  session: Session,
-  { oid, shard }: QueueTable,
-  options: ClaimOptions,
-): Promise<boolean> {
+async function finishOtherLayouts(session: Session, table: QueueTable, options: ClaimOptions): Promise<boolean> {
+  const { oid, shard } = table;
   const { left, slots } = await leftByOtherLayouts(session, shard, options.journal);
   if (left.length === 0) return true;
   const [alone] = await session.query(TRY_BRINGING_IN_SQL, [oid]);
   if (alone?.[0] !== 't') return false;
-  const [got] = await session.query(LOCK_SLOTS_SQL, [oid, numbers(slots)]);
-  if (got?.[0] !== 't') return false;
+  // Who may not run shall change nothing either.
+  await assertFits(session, table, options.journal.id);
+  if (!(await lockSoon(session, oid, slots))) return false;
   // Between the look and the locks another process may have come and gone.
   const again = await leftByOtherLayouts(session, shard, options.journal);
   if (again.left.map(({ epoch }) => epoch).join() !== left.map(({ epoch }) => epoch).join()) return false;
@@ -251,6 +284,7 @@ async function enter(
   const predecessors = (await readUnfinished(session)).filter((each) => each.slots.some((slot) => own.has(slot)));
   const [entered] = await session.query(ENTER_SQL, [slots, journal.id, journal.at]);
   const epoch = String(entered?.[0]);
+  await session.query(SAY_RUNNING_SQL, [table.oid, epoch]);
   await session.query(TIDY_WRITERS_SQL, [epoch]);
   await session.query('COMMIT');
   return { epoch, predecessors };

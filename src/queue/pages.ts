@@ -54,7 +54,7 @@ export async function nextPage(
   const after = BigInt(position.after);
   const upTo = lesser(after + WINDOW, MAX_ID).toString();
   const rows = await session.page(pageSql(table), [position.after, upTo, config.maxEventBytes], MAX_BATCH_EVENTS + 1);
-  if (rows.length > 0) {
+  if (rows.starts.length > 0) {
     const events = toEvents(rows, table);
     noteGaps(position, after, events, gaps, table.shard);
     return { events, tooLarge: [], after: events.at(-1)?.id ?? position.after };

@@ -5,8 +5,8 @@ import { TailraceError } from '../lib/errors.ts';
 import type { Session } from './session.ts';
 import type { QueueTable } from './table.ts';
 
-/** What the README lists for tailrace's own tables. */
-const OWN_TABLES: readonly (readonly [string, readonly string[]])[] = [
+/** What the README lists for those of tailrace's own tables that nothing goes on without. */
+export const OWN_TABLES: readonly (readonly [string, readonly string[]])[] = [
   ['tailrace.generation', ['SELECT', 'INSERT']],
   ['tailrace.destination', ['SELECT', 'INSERT']],
   ['tailrace.writer', ['SELECT', 'INSERT', 'UPDATE', 'DELETE']],

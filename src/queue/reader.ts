@@ -32,6 +32,8 @@ export interface ReaderOptions {
   readonly inFlight: InFlight;
   readonly due: Due;
   readonly sleep: Sleep;
+  /** An empty list, for who wants to know its size. */
+  readonly gaps?: Gaps | undefined;
   /** The configuration in force from the next batch on. */
   readonly regime: () => Regime;
   /** Takes what needs no routing to the settler: rows that are too large, orphans. */
@@ -84,7 +86,7 @@ function toBatch(events: readonly BatchEvent[], regime: Regime): Batch {
 
 class Reader {
   readonly #options: ReaderOptions;
-  readonly #gaps = new Gaps();
+  readonly #gaps: Gaps;
   readonly #sweep = new Sweep(performance.now());
   readonly #position: PagePosition = { after: null, gapsFrom: null };
   #regime: Regime;
@@ -97,6 +99,7 @@ class Reader {
   constructor(options: ReaderOptions) {
     this.#options = options;
     this.#regime = options.regime();
+    this.#gaps = options.gaps ?? new Gaps();
   }
 
   /** The configuration of the round's batches. */

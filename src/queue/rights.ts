@@ -22,7 +22,7 @@ import { assertSameBackEnd, assertStillDirect } from './direct.ts';
 import { QUEUE_TABLE } from './schema.ts';
 import { isSameServer, readServer, type Server } from './server.ts';
 import type { Session } from './session.ts';
-import { LEAVE_SQL, MOVE_JOURNAL_SQL, STILL_OURS_SQL } from './sql/rights.ts';
+import { LEAVE_SQL, MOVE_JOURNAL_SQL, SAY_RUNNING_SQL, STILL_OURS_SQL } from './sql/rights.ts';
 import { type QueueTable, readQueueTable } from './table.ts';
 
 /** A lock that is taken, or a database that is down, is tried again after this, with jitter. */
@@ -194,12 +194,15 @@ export class Rights {
           await assertWritable(session);
           await assertStillDirect(session, open);
           if (!isSameServer(await readServer(session), this.server)) throw serverChanged();
+          const isLocked = await lockSlots(session, this.#table);
+          // Behind the locks: in front of them another process may come and go before we get them.
           const [ours] = await session.query(STILL_OURS_SQL, [this.epoch]);
           if (ours?.[0] !== 't')
             throw new TailraceError('REVOKED', 'another tailrace process has taken over this queue', {
               exitCode: EXIT.tryAgain,
             });
-          if (await lockSlots(session, this.#table)) {
+          if (isLocked) {
+            await session.query(SAY_RUNNING_SQL, [this.#table.oid, this.epoch]);
             // Nobody kept other layouts out while we were away.
             await assertFits(session, this.#table, null);
             await session.listen('tailrace', onWake);

@@ -1,12 +1,13 @@
 // Fetches rows by id and filters what any read path found: the one door into the data path. Sizes are asked before
 // text is fetched, so that memory is bounded whatever stands in the table.
 
-import type { QueuedEvent, RawValue } from '../event/event.ts';
+import { QueuedEvent } from '../event/event.ts';
 import { type BatchEvent, MAX_BATCH_BYTES, MAX_BATCH_EVENTS, toBatchEvent } from '../flow/batch.ts';
 import { FRESH } from '../flow/standing.ts';
 import { blockOf, IdSet, splitId } from '../lib/id-set.ts';
 import type { Ask, InFlight } from './in-flight.ts';
-import { numbers, type RawRow, type Session } from './session.ts';
+import type { RowPage } from './row-tap.ts';
+import { numbers, type Session } from './session.ts';
 import { EXCLUDED_SQL, rowsSql, sizesSql } from './sql/read.ts';
 import { readStandings } from './standings.ts';
 import type { QueueTable } from './table.ts';
@@ -57,18 +58,12 @@ export async function findRows(
 
 /** Fetches the rows of one chunk. */
 export async function fetchRows(session: Session, table: QueueTable, ids: readonly string[]): Promise<QueuedEvent[]> {
-  return toEvents(await session.query(rowsSql(table), [numbers(ids)], `rows ${table.revision}`), table);
+  return toEvents(await session.page(rowsSql(table), [numbers(ids)], ids.length + 1), table);
 }
 
-/** Rows of `pageSql` or `rowsSql`: the columns of the shape, then octets. */
-export function toEvents(rows: readonly RawRow[], table: QueueTable): QueuedEvent[] {
-  const { shape } = table;
-  const events: QueuedEvent[] = new Array(rows.length);
-  for (let at = 0; at < rows.length; at += 1) {
-    const values = rows[at] as readonly RawValue[];
-    events[at] = { id: values[shape.idAt] as string, shape, values, bytes: Number(values[shape.columns.length]) };
-  }
-  return events;
+/** Rows of `pageSql` or `rowsSql`. */
+export function toEvents({ bytes, starts }: RowPage, { shape }: QueueTable): QueuedEvent[] {
+  return starts.map((at) => new QueuedEvent(shape, bytes, at));
 }
 
 /** Ledger kinds that keep an event from being read as new: with its line, or parked unread; without a log file, settled. */

@@ -8,6 +8,7 @@ import type { Settled, Settlement } from '../flow/settlement.ts';
 import { FRESH } from '../flow/standing.ts';
 import { delay } from '../lib/delay.ts';
 import { codeOf, EXIT, messageOf, TailraceError } from '../lib/errors.ts';
+import type { Histogram } from '../lib/histogram.ts';
 import { createThrottle, type Logger } from '../lib/logger.ts';
 import { applyChanges } from './apply-changes.ts';
 import { changesOf, compose } from './changes.ts';
@@ -34,6 +35,8 @@ export interface SettlerOptions {
   readonly onSettled: (items: readonly Settled[]) => void;
   /** How long a settlement may fail before the stage does; null = for ever. */
   readonly patienceMs: number | null;
+  /** Seconds of each settlement, when somebody watches. */
+  readonly took?: Histogram | undefined;
   readonly logger: Logger;
   /** Ends the waiting for a database that does not come back; what is unsettled stays so. */
   readonly signal: AbortSignal;
@@ -69,7 +72,9 @@ export class Settler extends Writable {
 
   async #settleAll(settlements: readonly Settlement[]): Promise<void> {
     for (const merged of merge(settlements)) {
+      const beganMs = performance.now();
       await this.#settle(merged);
+      this.#options.took?.observe((performance.now() - beganMs) / 1_000);
       this.#options.onSettled(merged.items);
       for (const { id, inFlight } of merged.items) if (!inFlight) this.#options.inFlight.release(id);
     }

@@ -10,6 +10,18 @@ import { readWriters, type Writer, worstOf } from './writers.ts';
 /** Counting more rows than this would cost seconds; `queued` then says "at least". */
 const MAX_COUNTED = 1_000_000;
 
+/** All states, from bad to good. */
+export const DESTINATION_STATES = [
+  'disabled',
+  'paused',
+  'open',
+  'asked_to_wait',
+  'rate_limited',
+  'parked',
+  'retrying',
+  'ok',
+] as const satisfies readonly DestinationState[];
+
 /**
  * The first that applies. `paused`: by `tailrace pause`. `disabled`, `open` (it keeps failing and is probed),
  * `asked_to_wait` (Retry-After) and `rate_limited` are the running process's word. `retrying`: events failed and are
@@ -49,8 +61,11 @@ export interface Status {
   readonly destinations: readonly DestinationStatus[];
 }
 
-/** @throws {TailraceError} those of `readQueueTable` and `checkSchema`. */
-export async function readStatus(session: Session): Promise<Status> {
+/**
+ * @param maxCounted rows of the queue are counted up to this many.
+ * @throws {TailraceError} those of `readQueueTable` and `checkSchema`.
+ */
+export async function readStatus(session: Session, maxCounted = MAX_COUNTED): Promise<Status> {
   const table = await readQueueTable(session, QUEUE_TABLE, false);
   await checkSchema(session, table.oid);
   const writers = await readWriters(session, table);
@@ -58,7 +73,7 @@ export async function readStatus(session: Session): Promise<Status> {
   const speaking = writers.flatMap(({ state, epoch }) => (state === 'running' && epoch !== null ? [epoch] : []));
   const rows = await session.query(DESTINATIONS_SQL, [numbers(speaking)]);
   const [left] = await session.query(LEFT_SQL);
-  const [queued] = await session.query(queuedSql(table), [MAX_COUNTED + 1]);
+  const [queued] = await session.query(queuedSql(table), [maxCounted + 1]);
   const [oldest] = await session.query(oldestSql(table));
   const wanted = [...rows.map((row) => row[5]), oldest?.[0]].filter((id) => id != null);
   const ages = new Map(
@@ -70,8 +85,8 @@ export async function readStatus(session: Session): Promise<Status> {
   return {
     writer: worstOf(writers),
     shards: writers.length > 1 ? writers : [],
-    queued: Math.min(counted, MAX_COUNTED),
-    queued_is_minimum: counted > MAX_COUNTED,
+    queued: Math.min(counted, maxCounted),
+    queued_is_minimum: counted > maxCounted,
     left: Number(left?.[0]),
     oldest_seconds: ageOf(oldest?.[0]),
     destinations: rows

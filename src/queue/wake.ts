@@ -2,6 +2,7 @@
 // every `poll_interval_ms`. With the trigger of `init --notify` an insert ends the sleep (QUEUE B3): the reader says
 // that it sleeps by holding an advisory lock that inserting transactions take shared, so no wake-up can be lost.
 
+import { collectWhenIdle } from '../lib/memory.ts';
 import type { Nudge } from '../lib/nudge.ts';
 import type { Session } from './session.ts';
 import { AWAKE_SQL, TRY_SLEEP_SQL } from './sql/rights.ts';
@@ -12,18 +13,26 @@ const ACTIVE_FOR_MS = 300;
 
 export class Sleep {
   readonly #nudge: Nudge;
+  readonly #onRest: () => void;
+  readonly #collecting = collectWhenIdle();
   #activeUntilMs = 0;
   /** The session that holds the lock; another one does not. */
   #asleepOn: Session | null = null;
 
   /** @param nudge wakes the reader up: a NOTIFY, a new configuration. */
-  constructor(nudge: Nudge) {
+  constructor(nudge: Nudge, onRest: () => void = () => undefined) {
     this.#nudge = nudge;
+    this.#onRest = onRest;
   }
 
   /** Something was found: more is likely to come. */
   active(): void {
     this.#activeUntilMs = performance.now() + ACTIVE_FOR_MS;
+    this.#collecting.busy();
+  }
+
+  end(): void {
+    this.#collecting.end();
   }
 
   /**
@@ -31,6 +40,7 @@ export class Sleep {
    * more look must come between taking it and sleeping.
    */
   async rest(session: Session, table: QueueTable, pollIntervalMs: number, signal: AbortSignal): Promise<void> {
+    this.#onRest();
     const asleep = this.#asleepOn === session;
     if (table.hasWakeTrigger && !asleep) {
       const [got] = await session.query(TRY_SLEEP_SQL, [table.oid], 'try_sleep');

@@ -1,7 +1,7 @@
 // Puts rows into the queue table, a batch at a time. When PostgreSQL refuses a batch because of what is in it, the batch
 // is halved until the bad row stands alone; the others are stored.
 
-import { jsonString } from '../event/json-value.ts';
+import { jsonString } from '../event/json-string.ts';
 import { codeOf, messageOf } from '../lib/errors.ts';
 import type { Row } from './normalize.ts';
 import type { QueryClient } from './queue-table.ts';

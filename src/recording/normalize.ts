@@ -3,8 +3,8 @@
 
 import { didYouMean } from '../config/suggest.ts';
 import { findEventType } from '../event/catalog.ts';
+import { jsonString } from '../event/json-string.ts';
 import { objectMembers } from '../event/json-text.ts';
-import { jsonString } from '../event/json-value.ts';
 import { QUEUE_COLUMNS } from '../event/queue-columns.ts';
 import { isStudioId } from '../event/recording-switches.ts';
 import { messageOf } from '../lib/errors.ts';

@@ -2,7 +2,7 @@
 // were never there when it does not. This is what the package exports.
 
 import { hostname } from 'node:os';
-import { jsonString } from '../event/json-value.ts';
+import { jsonString } from '../event/json-string.ts';
 import { codeOf, TailraceError } from '../lib/errors.ts';
 import { createNormalizer } from './normalize.ts';
 import { type QueryClient, readTableColumns } from './queue-table.ts';

@@ -285,4 +285,4 @@ export class Replay {
 
 const pathOf = (inputs: readonly Input[], { file }: Place): string => inputs[file]?.identity.path ?? '';
 
-const hasUniqueId = ({ shape, values }: QueuedEvent): boolean => Boolean(values[shape.eventUniqueIdAt]);
+const hasUniqueId = (event: QueuedEvent): boolean => Boolean(event.value(event.shape.eventUniqueIdAt));

@@ -42,8 +42,8 @@ export function planRoutes({ routes }: Pick<Config, 'routes'>, only: readonly st
     sending: routes
       .filter((_, at) => typeof ways[at] === 'number')
       .map((route) => ({ ...route, destinationId: idOf(route.key) })),
-    of({ shape, values }) {
-      const found = matchesOf(routes, values[shape.eventTypeAt] ?? null, values[shape.mailclassAt] ?? null);
+    of({ eventType, mailclass }) {
+      const found = matchesOf(routes, eventType, mailclass);
       const taken = found.flatMap((at) => ways[at] ?? []);
       const ids = taken.filter((way) => typeof way === 'number');
       if (ids.length > 0) return ids.length === 1 ? ids : [...new Set(ids)];

@@ -53,7 +53,7 @@ export function createSelection({ fromUs, toUs, types, where }: Filters): Select
     selects({ event, writtenAt }) {
       for (const field of unknown) if (isBorne(event, field)) unknown.delete(field);
       if (hasTime && (writtenAt === null || !inTime(Math.round(Number(writtenAt) * 1_000_000)))) return false;
-      if (!ofType(event.values[event.shape.eventTypeAt] ?? '')) return false;
+      if (!ofType(event.eventType ?? '')) return false;
       return where.every(({ field, value }) => (textOf(event, field, writtenAt) ?? '') === value);
     },
     get unknownFields() {
@@ -66,11 +66,12 @@ const isBorne = ({ shape }: QueuedEvent, field: string): boolean =>
   field === 'event_id' || field === 'time_written_to_logfile' || shape.indexOf.has(field);
 
 /** The value of a field as the line has it. */
-function textOf({ id, shape, values }: QueuedEvent, field: string, writtenAt: string | null): string | null {
-  if (field === 'event_id') return id;
+function textOf(event: QueuedEvent, field: string, writtenAt: string | null): string | null {
+  const { shape } = event;
+  if (field === 'event_id') return event.id;
   if (field === 'time_written_to_logfile') return writtenAt;
   const at = shape.indexOf.get(field) ?? -1;
-  const raw = values[at] ?? null;
+  const raw = event.value(at);
   if (raw === null || shape.columns[at]?.kind !== 'boolean') return raw;
   return raw === 't' ? 'true' : 'false';
 }

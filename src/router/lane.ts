@@ -11,12 +11,14 @@ import type { LaneConfig } from '../config/config.ts';
 import type { DeliveryResult, Destination } from '../destinations/destination.ts';
 import type { DueRoom } from '../flow/due.ts';
 import type { LaneReport, ReportingLane } from '../flow/lane-report.ts';
+import type { DestinationVitals } from '../flow/vitals.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { Breaker } from './breaker.ts';
 import type { Budget } from './budget.ts';
 import { Deliveries } from './deliveries.ts';
 import { Health } from './health.ts';
 import { attemptsOf, type LaneEvent, LaneQueue } from './lane-queue.ts';
+import { measure } from './measure.ts';
 import { Pace } from './pace.ts';
 import { Rate } from './rate.ts';
 import { Uptake } from './uptake.ts';
@@ -50,6 +52,8 @@ export interface LaneOptions {
 export class Lane implements ReportingLane {
   readonly destinationId: number;
   readonly uptake = new Uptake();
+  /** Counted when somebody watches. */
+  vitals: DestinationVitals | null = null;
   readonly #options: LaneOptions;
   readonly #deliveries: Deliveries;
   readonly #queue: LaneQueue;
@@ -282,6 +286,7 @@ export class Lane implements ReportingLane {
     const accepted = results.filter(({ ok }) => ok).length;
     if (accepted > 0) this.#pace.add(accepted, nowMs);
     this.uptake.answered(batch.length, nowMs - (batch[0]?.startedMs ?? nowMs), nowMs);
+    if (this.vitals && !this.aborted) measure(this.vitals, batch, results, this.#config.retry.maxAttempts, nowMs);
     const untried = batch.some((event) => attemptsOf(event) === 0);
     if (speaks) this.#health.judge(results, { probe, untried }, this.#config.retry);
     else this.#breaker.ended(probe);

@@ -9,6 +9,7 @@ import { Transform, type TransformCallback } from 'node:stream';
 import type { DeliveryResult } from '../destinations/destination.ts';
 import type { Attempt } from '../flow/attempt.ts';
 import type { Batch, BatchEvent, Regime } from '../flow/batch.ts';
+import { endPage } from '../flow/page-buffers.ts';
 import type { Settled, Settlement } from '../flow/settlement.ts';
 import { FRESH, failureAt } from '../flow/standing.ts';
 import { backoffMs } from '../lib/backoff.ts';
@@ -44,7 +45,7 @@ export class Router extends Transform {
   readonly #shared = new Shared();
   /** Of a page that waits for room. */
   #patience: Patience | null = null;
-  readonly #handOff: NodeJS.Timeout;
+  #handOff: NodeJS.Timeout | undefined;
   #offered: LaneEvent[] = [];
   readonly #answers = new Collector((items, regime) => this.#push(items, regime));
   #flushed = false;
@@ -64,7 +65,6 @@ export class Router extends Transform {
         options.onRoom();
       },
     });
-    this.#handOff = setInterval(() => this.#handOffUnanswered(), HAND_OFF_CHECK_MS);
   }
 
   override _transform(batch: Batch, _encoding: BufferEncoding, callback: TransformCallback): void {
@@ -117,6 +117,7 @@ export class Router extends Transform {
     const wasHandedOff = event.handedOff;
     event.handedOff = true;
     if (lane.offer(laneEventOf(event, regime, destinationId, true))) {
+      event.event.keep();
       this.#shared.track(event);
       return true;
     }
@@ -151,12 +152,15 @@ export class Router extends Transform {
     }
     this.#push(items, regime);
     if (refused.size > 0) this.#refuse(await this.#offerAgain(refused, lanes.size, batch), regime);
+    endPage(batch.events);
   }
 
   #offer(lane: Lane, event: LaneEvent): boolean {
     event.offeredMs = performance.now();
     if (!lane.offer(event)) return false;
+    event.batchEvent.event.keep();
     this.#offered.push(event);
+    this.#handOff ??= setInterval(() => this.#handOffUnanswered(), HAND_OFF_CHECK_MS);
     return true;
   }
 
@@ -264,6 +268,7 @@ export class Router extends Transform {
       this.#shared.track(event.batchEvent);
     }
     this.#offered = this.#offered.slice(at);
+    if (this.#offered.length === 0) this.#handOff = void clearInterval(this.#handOff);
     for (const [regime, settled] of items) this.#push(settled, regime);
   }
 

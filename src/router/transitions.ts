@@ -7,7 +7,7 @@
 
 import type { BatchEvent } from '../flow/batch.ts';
 import type { Outcome, Settled } from '../flow/settlement.ts';
-import { type Failure, failureAt, type Standing } from '../flow/standing.ts';
+import { type Failure, FRESH, failureAt, LOGGED, type Standing } from '../flow/standing.ts';
 
 /** What the entries that match an event want of it, all together. */
 export interface Wanted {
@@ -24,8 +24,13 @@ export interface Wanted {
  *
  * @returns the destinations that it has to be offered to now.
  */
-export function decide(event: BatchEvent, wanted: Wanted, generation: number): readonly number[] {
+export function decide(event: Pick<BatchEvent, 'standing'>, wanted: Wanted, generation: number): readonly number[] {
   const { standing } = event;
+  const known = DECISIONS.get(wanted);
+  if (known && known.from === standing && known.generation === generation) {
+    event.standing = known.to;
+    return known.destinations;
+  }
   const failed = standing.failed.filter(({ parked }) => parked);
   const open = new Set(wanted.destinations);
   for (const destinationId of standing.done) open.delete(destinationId);
@@ -41,13 +46,34 @@ export function decide(event: BatchEvent, wanted: Wanted, generation: number): r
       .map((destinationId) => ({ destinationId, generation })),
     failed: [...failed, ...before.map((failure) => ({ ...failure, generation, waitMs: 0 }))],
   };
+  if (standing === LOGGED || standing === FRESH) {
+    DECISIONS.set(wanted, { from: standing, generation, to: event.standing, destinations });
+    DELIVERED.set(event.standing, new Map());
+  }
   return destinations;
 }
+
+interface Decision {
+  readonly from: Standing;
+  readonly generation: number;
+  readonly to: Standing;
+  readonly destinations: readonly number[];
+}
+
+/** Events of which nothing was known take the same way by the thousand: they share what is decided of them, and what becomes of it. */
+const DECISIONS = new WeakMap<Wanted, Decision>();
+const DELIVERED = new WeakMap<Standing, Map<number, Standing>>();
 
 /** A destination has accepted it. */
 export function deliver(event: BatchEvent, destinationId: number): void {
   const { standing } = event;
-  event.standing = { ...without(standing, destinationId), done: [...standing.done, destinationId] };
+  const shared = DELIVERED.get(standing);
+  const delivered = shared?.get(destinationId) ?? {
+    ...without(standing, destinationId),
+    done: [...standing.done, destinationId],
+  };
+  shared?.set(destinationId, delivered);
+  event.standing = delivered;
 }
 
 /** Tried and not accepted. */

@@ -2,7 +2,9 @@
 
 import { readFile, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
-import { createWorld, expectOneLineEach, stopped, waitUntilDrained } from './world.ts';
+import { peakMiB } from '../crash/process-facts.ts';
+import { waitFor } from '../helpers/wait-for.ts';
+import { createWorld, expectOneLineEach, report, SLOW_MS, stopped, waitUntilDrained } from './world.ts';
 
 test('a type nobody knows and a row of nothing but an id are logged', async () => {
   await using world = await createWorld();
@@ -65,6 +67,64 @@ test('a row above max_event_bytes is parked alone', async () => {
   const lines = await world.lines();
   expectOneLineEach(lines.slice(0, 20), [...before, ...after]);
   expect(await world.database.query('SELECT id FROM events')).toEqual([{ id: large }]);
+});
+
+const SMALL_HEAP = { NODE_OPTIONS: '--max-old-space-size=96' };
+
+test('columns of 100 MB are parked alone with their reason, in a small heap', { timeout: SLOW_MS }, async () => {
+  await using world = await createWorld();
+  await world.database.query('ALTER TABLE events ADD blob bytea, ADD document jsonb');
+  const before = await world.insert(20);
+  const sizes = [100_000_000, 200_000_002, 100_000_002];
+  await world.database.query(`INSERT INTO events (event_type, message) VALUES ('scomp', repeat('x', 100000000))`);
+  await world.database.query(
+    `INSERT INTO events (event_type, blob) VALUES ('scomp', convert_to(repeat('x', 100000000), 'UTF8'))`,
+  );
+  await world.database.query(
+    `INSERT INTO events (event_type, document) VALUES ('scomp', to_jsonb(repeat('x', 100000000)))`,
+  );
+  const after = await world.insert(20);
+  await using running = await world.run({ env: SMALL_HEAP });
+  await waitFor(async () => (await world.queued()) === sizes.length, { what: 'the others', timeoutMs: SLOW_MS });
+  const late = await world.insert(1);
+  await waitFor(async () => (await world.queued()) === sizes.length, { what: 'one more', timeoutMs: SLOW_MS });
+  const peak = await peakMiB(running.pid);
+  report({ peakMiB: peak });
+  expect(peak).toBeLessThan(250);
+  const { stdout } = await world.cli(['status', '--json']);
+  expect(JSON.parse(stdout).destinations).toMatchObject([
+    {
+      destination: '(too large)',
+      parked: 3,
+      last_error: expect.stringMatching(/^too_large: \d+ bytes of text, max_event_bytes is/),
+    },
+  ]);
+  const errors = await world.database.query('SELECT last_error FROM tailrace.pending ORDER BY event_id');
+  for (const [at, size] of sizes.entries()) {
+    const bytes = Number(/too_large: (\d+)/.exec(errors[at]?.last_error)?.[1]);
+    expect(bytes - size, errors[at]?.last_error).toBeLessThan(1_000);
+    expect(bytes).toBeGreaterThanOrEqual(size);
+  }
+  expect(await stopped(running)).toBe(0);
+  expectOneLineEach(await world.lines(), [...before, ...after, ...late]);
+});
+
+test('a row of 60 MB passes where `max_event_bytes` allows it', { timeout: SLOW_MS }, async () => {
+  await using world = await createWorld();
+  await world.configure({ logfile: { filename: world.log }, max_event_bytes: 64 * 1024 * 1024 });
+  const before = await world.insert(20);
+  await world.database.query(`INSERT INTO events (event_type, message) VALUES ('scomp', repeat('x', 60000000))`);
+  const after = await world.insert(20);
+  await using running = await world.run();
+  await waitUntilDrained(world, SLOW_MS);
+  const peak = await peakMiB(running.pid);
+  report({ peakMiB: peak });
+  // Text, line, journal and file each want it for a moment.
+  expect(peak).toBeLessThan(1_000);
+  expect(await stopped(running)).toBe(0);
+  const lines = await world.lines();
+  expect(lines).toHaveLength(before.length + after.length + 1);
+  expect(lines.filter(({ event }) => String(event.message ?? '').length === 60_000_000)).toHaveLength(1);
 });
 
 test('malformed lines given to `record` are kept aside, and the rest is recorded', async () => {

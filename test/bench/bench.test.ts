@@ -68,7 +68,7 @@ test('its rows are listed, and one that there is not is refused', { timeout: BEN
     .map((line) => line.split(' ')[0]);
   expect(names).toEqual([
     ...['drain', 'http', 'http-batch', 'sql', 'memory', 'backlog'],
-    ...['latency', 'delivery', 'dead', 'idle', 'peers', 'soak'],
+    ...['latency', 'delivery', 'dead', 'idle', 'peers', 'shards', 'soak'],
   ]);
   const refused = await bench('no-such-row');
   expect(refused.code).toBe(2);

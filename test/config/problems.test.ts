@@ -97,7 +97,7 @@ describe('a rule', () => {
     [
       'knows one mode',
       { configuration_mode: 'simple', logfile: { filename: '/l' } },
-      'expected "json", found "simple"',
+      'expected "json", the only mode there is (write the destinations out under "event_destinations"), found "simple"',
     ],
     [
       'wants the mode in octal',

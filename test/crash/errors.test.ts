@@ -97,7 +97,7 @@ describe.skipIf(!requireTool('mount'))('a full disk', () => {
     await insert(scene, random, 6);
     await waitUntilSettled(scene);
     const before = program.said;
-    for (let times = 0; times < 4; times += 1) await insert(scene, random, 600, 'y'.repeat(1_500));
+    for (let times = 0; times < 4; times += 1) await insert(scene, random, 600, { message: 'y'.repeat(1_500) });
     await saysAgain(program, DEGRADED, before);
     await disk.remount('size=128m');
     await waitUntilSettled(scene);

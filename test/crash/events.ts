@@ -24,6 +24,8 @@ export interface Row {
   readonly email: string;
   readonly message: string;
   readonly event_unique_id: string;
+  /** JSON; not compared. */
+  readonly headers?: string;
 }
 
 /** What is remembered of a committed row. */
@@ -62,7 +64,7 @@ export function checksumOf(columns: Readonly<Record<string, unknown>>): number {
 
 const FILLED = new Set([
   ...['time_written_to_logfile', 'event_id', 'id'],
-  ...['event_type', 'event_time', 'email', 'message', 'event_unique_id'],
+  ...['event_type', 'event_time', 'email', 'message', 'event_unique_id', 'headers'],
 ]);
 
 /** Columns that hold something though nobody filled them. */

@@ -8,14 +8,19 @@ import type { Scene } from './scene.ts';
 /**
  * Inserts rows, all types in turn.
  *
- * @param padding added to a text column of each.
+ * @param change what is different in each of them.
  * @returns their ids.
  */
-export async function insert(scene: Scene, random: Random, count: number, padding = ''): Promise<string[]> {
+export async function insert(
+  scene: Scene,
+  random: Random,
+  count: number,
+  change: Partial<ReturnType<typeof createRow>> = {},
+): Promise<string[]> {
   const types = Object.keys(FATES);
   const rows = Array.from({ length: count }, (_, at) => {
     const row = createRow(random, nextUnique(), types[at % types.length]);
-    return { ...row, message: `${row.message}${padding}` };
+    return { ...row, ...change };
   });
   const client = await scene.database.client();
   const ids = await insertRows(client, rows);

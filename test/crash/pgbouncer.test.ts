@@ -3,9 +3,9 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { createPooler, type PoolerOptions } from '../helpers/pooler.ts';
 import { insert } from './insert.ts';
 import { judge, passFreshEvent, waitUntilSettled } from './oracle.ts';
-import { createPooler, type PoolerOptions } from './pooler.ts';
 import { createRandom, SEED } from './random.ts';
 import { createQueue, createScene } from './scene.ts';
 import { stop } from './sweep.ts';

@@ -52,8 +52,8 @@ export function startProducer(options: ProducerOptions): Producer {
 /** Inserts rows in one statement. @returns their ids, in the order of the rows. */
 export async function insertRows(client: pg.Client, rows: readonly Row[]): Promise<string[]> {
   const { rows: inserted } = await client.query<{ id: string; key: string }>(
-    `INSERT INTO events (event_type, event_time, email, message, event_unique_id)
-     SELECT * FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::text[])
+    `INSERT INTO events (event_type, event_time, email, message, event_unique_id, headers)
+     SELECT * FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::text[], $6::text[])
      RETURNING id, event_unique_id AS key`,
     [
       rows.map((row) => row.event_type),
@@ -61,6 +61,7 @@ export async function insertRows(client: pg.Client, rows: readonly Row[]): Promi
       rows.map((row) => row.email),
       rows.map((row) => row.message),
       rows.map((row) => row.event_unique_id),
+      rows.map((row) => row.headers ?? null),
     ],
   );
   const ids = new Map(inserted.map(({ id, key }) => [key, String(id)]));

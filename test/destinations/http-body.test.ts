@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { createHttpBodyBuilder } from '../../src/destinations/http-body.ts';
-import { createRowShape, type QueuedEvent } from '../../src/event/event.ts';
+import { createEvent, createRowShape, type QueuedEvent } from '../../src/event/event.ts';
 import { SHAPE, sampleEvent } from './samples.ts';
 
 const expandJsonColumns = ['headers'];
 const build = (format: 'json' | 'form', columns: 'all' | 'applicable', event: QueuedEvent) =>
-  createHttpBodyBuilder({ format, columns, expandJsonColumns })(event);
+  String(createHttpBodyBuilder({ format, columns, expandJsonColumns })(event));
 
 const event = sampleEvent({
   id: '9223372036854775807',
@@ -79,10 +79,8 @@ test('one builder serves rows of several shapes and types in turn', () => {
     { name: 'id', kind: 'integer' },
   ]);
   for (let round = 0; round < 2; round += 1) {
-    expect(builder({ id: '5', shape: bare, values: ['x', '5'], bytes: 2 })).toBe(
-      '{"id":5,"event_time":null,"event_type":"x"}',
-    );
-    expect(builder(sampleEvent({ event_type: 'scomp' }))).toContain('"mailclass":null');
+    expect(String(builder(createEvent(bare, ['x', '5'])))).toBe('{"id":5,"event_time":null,"event_type":"x"}');
+    expect(String(builder(sampleEvent({ event_type: 'scomp' })))).toContain('"mailclass":null');
   }
 });
 
@@ -100,7 +98,7 @@ test('any texts come back from a JSON and from a form body', () => {
       const json = JSON.parse(build('json', columns, row));
       const form = new URLSearchParams(build('form', columns, row));
       for (const name of ['email', 'bounce_text', 'server_id', 'event_type']) {
-        const raw = row.values[SHAPE.indexOf.get(name) ?? -1] ?? null;
+        const raw = row.value(SHAPE.indexOf.get(name) ?? -1);
         expect(json[name] ?? null).toBe(raw);
         // A form has no null, and its octets are UTF-8.
         expect(form.get(name) ?? '').toBe(Buffer.from(raw ?? '').toString());

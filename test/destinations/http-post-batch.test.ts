@@ -3,11 +3,12 @@
 
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { batchKey, batchMember, cutBatches, MAX_BATCH_BYTES } from '../../src/destinations/http-batch.ts';
+import { batchKey, cutBatches, MAX_BATCH_BYTES } from '../../src/destinations/http-batch.ts';
 import { type Answer, createHttpReceiver, type ReceivedRequest } from '../helpers/http-receiver.ts';
 import { httpPost, NEVER, sampleEvent } from './samples.ts';
 
 const events = (count: number) => Array.from({ length: count }, (_, id) => sampleEvent({ id: String(id + 1) }));
+const memberOf = (body: string, key: string) => ({ body: Buffer.from(body), key });
 const batchOf = (maxEvents: number) => ({ batch: { maxEvents, maxWaitMs: 0 } });
 const idsOf = ({ body }: ReceivedRequest): number[] => JSON.parse(body).map(({ id }: { id: number }) => id);
 const refusingIds = (status: number, ...bad: readonly number[]) => {
@@ -42,7 +43,7 @@ test('the key of a batch is the SHA-256 of its keys, one a line, the same in eve
   for (let attempt = 0; attempt < 2; attempt += 1) await destination.deliver(batch, NEVER);
   const key = createHash('sha256').update('a\nmta:2').digest('hex');
   expect(receiver.requests.map(({ headers }) => headers['idempotency-key'])).toEqual([key, key]);
-  expect(batchKey([batchMember('{}', 'a')])).not.toBe(batchKey([batchMember('{}', 'b')]));
+  expect(batchKey([memberOf('{}', 'a')])).not.toBe(batchKey([memberOf('{}', 'b')]));
 });
 
 test('a batch holds at most max_events', async () => {
@@ -58,14 +59,14 @@ test('a batch holds at most max_events', async () => {
 });
 
 test('a batch is cut at 4 MiB, and a larger event goes alone', () => {
-  const member = (bytes: number) => batchMember('x'.repeat(bytes), 'k');
+  const member = (bytes: number) => memberOf('x'.repeat(bytes), 'k');
   const cut = (...sizes: readonly number[]) =>
     cutBatches(sizes.map(member), 100).map((batch) => batch.map(({ body }) => body.length));
   const half = MAX_BATCH_BYTES / 2;
   expect(cut(half, half - 3)).toEqual([[half, half - 3]]);
   expect(cut(half, half - 2)).toEqual([[half], [half - 2]]);
   expect(cut(1, MAX_BATCH_BYTES * 2, 1, 1)).toEqual([[1], [MAX_BATCH_BYTES * 2], [1, 1]]);
-  expect(cutBatches([batchMember('é'.repeat(half), 'k'), member(1)], 100)).toHaveLength(2);
+  expect(cutBatches([memberOf('é'.repeat(half), 'k'), member(1)], 100)).toHaveLength(2);
 });
 
 test.each([400, 413, 422])('status %i is bisected until the event to blame stands alone', async (status) => {

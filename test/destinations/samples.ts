@@ -2,7 +2,7 @@
 
 import type { HttpPostConfig } from '../../src/config/config.ts';
 import { createHttpPost, type HttpPostOptions } from '../../src/destinations/http-post.ts';
-import { type Column, createRowShape, type QueuedEvent, type RawValue } from '../../src/event/event.ts';
+import { type Column, createEvent, createRowShape, type QueuedEvent, type RawValue } from '../../src/event/event.ts';
 import { Secret } from '../../src/lib/secret.ts';
 
 export const SHAPE = createRowShape(
@@ -27,12 +27,10 @@ export const SHAPE = createRowShape(
 /** A row of the table above; columns that are not given are empty. */
 export function sampleEvent(values: Readonly<Record<string, RawValue>> = {}): QueuedEvent {
   const row = { id: '1', event_type: 'bounce_all', event_time: '1317305252', destination_id: '1', ...values };
-  return {
-    id: row.id,
-    shape: SHAPE,
-    values: SHAPE.columns.map(({ name }) => (row as Readonly<Record<string, RawValue>>)[name] ?? null),
-    bytes: 100,
-  };
+  return createEvent(
+    SHAPE,
+    SHAPE.columns.map(({ name }) => (row as Readonly<Record<string, RawValue>>)[name] ?? null),
+  );
 }
 
 export function httpPostConfig(url: string, changes: Partial<HttpPostConfig> = {}): HttpPostConfig {

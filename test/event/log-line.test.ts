@@ -1,9 +1,16 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { EVENT_TYPES } from '../../src/event/catalog.ts';
-import { type Column, createRowShape, type QueuedEvent, type RawValue, type ValueKind } from '../../src/event/event.ts';
+import {
+  type Column,
+  createEvent,
+  createRowShape,
+  type QueuedEvent,
+  type RawValue,
+  type ValueKind,
+} from '../../src/event/event.ts';
 import { objectMembers } from '../../src/event/json-text.ts';
-import { createLineBuilder } from '../../src/event/log-line.ts';
+import { createLineBuilder, lineOf as textOf } from '../../src/event/log-line.ts';
 import { QUEUE_COLUMNS } from '../../src/event/queue-columns.ts';
 
 const TIME_US = 1_795_298_400_123_456;
@@ -25,13 +32,15 @@ function kindOf(type: string): ValueKind {
 }
 
 function eventOf(row: Readonly<Record<string, RawValue>>, columns: readonly Column[] = COLUMNS): QueuedEvent {
-  const values = columns.map(({ name }) => (Object.hasOwn(row, name) ? (row[name] ?? null) : null));
-  return { id: row.id ?? '1', shape: createRowShape(columns), values, bytes: 0 };
+  const values = columns.map(({ name }) =>
+    Object.hasOwn(row, name) ? (row[name] ?? null) : name === 'id' ? '1' : null,
+  );
+  return createEvent(createRowShape(columns), values);
 }
 
 function lineOf(row: Readonly<Record<string, RawValue>>, columns?: readonly Column[]): string {
   const event = eventOf(row, columns);
-  return createLineBuilder(event.shape, OPTIONS)(event, TIME_US);
+  return textOf(createLineBuilder(event.shape, OPTIONS), event, TIME_US);
 }
 
 const keysOf = (line: string) => objectMembers(line).map(([key]) => key);
@@ -88,10 +97,10 @@ test('an unknown type, or none, is written with all its values', () => {
 test('the time written keeps its six decimals', () => {
   const event = eventOf({ event_type: null });
   const build = createLineBuilder(event.shape, OPTIONS);
-  const timeOf = (us: number | bigint) => objectMembers(build(event, us))[0]?.[1];
+  const timeOf = (us: number) => objectMembers(textOf(build, event, us))[0]?.[1];
   expect([
     timeOf(1_795_298_400_000_000),
-    timeOf(1_795_298_400_999_999n),
+    timeOf(1_795_298_400_999_999),
     timeOf(9_007_199_254_740_991),
     timeOf(7),
   ]).toEqual(['1795298400.000000', '1795298400.999999', '9007199254.740991', '0.000007']);
@@ -99,8 +108,9 @@ test('the time written keeps its six decimals', () => {
 
 const texts = fc.oneof(
   fc.string(),
-  fc.string({ unit: 'binary' }),
-  fc.constantFrom('', '{}', '{"a": 1e400}', '[1]', '\u2028\r\n', '\ud800'),
+  // PostgreSQL's text has no lone surrogates.
+  fc.string({ unit: 'binary' }).map((text) => text.toWellFormed()),
+  fc.constantFrom('', '{}', '{"a": 1e400}', '[1]', '\u2028\r\n'),
 );
 const rawOf: Record<ValueKind, fc.Arbitrary<string>> = {
   integer: fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }).map(String),
@@ -125,7 +135,7 @@ test('every line holds exactly what its row holds', () => {
   fc.assert(
     fc.property(rows, fc.nat(), ({ values, id, type }, us) => {
       const row = values.map((value, at) => (at === shape.idAt ? id : at === shape.eventTypeAt ? type : value));
-      const line = build({ id, shape, values: row, bytes: 0 }, us);
+      const line = textOf(build, createEvent(shape, row), us);
       expect(line.indexOf('\n')).toBe(line.length - 1);
       expect(line).not.toContain('\r');
       JSON.parse(line);

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import type { LogFileConfig } from '../../src/config/config.ts';
-import { createRowShape, type QueuedEvent } from '../../src/event/event.ts';
+import { createEvent, createRowShape, type QueuedEvent } from '../../src/event/event.ts';
 import { type Batch, toBatchEvent } from '../../src/flow/batch.ts';
 import { FRESH, type Standing } from '../../src/flow/standing.ts';
 import { createLogger, type Logger } from '../../src/lib/logger.ts';
@@ -34,12 +34,7 @@ export function logFileConfig(filename: string, more: Partial<LogFileConfig> = {
 }
 
 export function makeEvent(id: number | string, email = `user${id}@example.com`): QueuedEvent {
-  return {
-    id: String(id),
-    shape: SHAPE,
-    values: [String(id), 'engine_open', '1700000000', email],
-    bytes: 40 + email.length,
-  };
+  return createEvent(SHAPE, [String(id), 'engine_open', '1700000000', email]);
 }
 
 export function makeBatch(

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { createRowShape, type QueuedEvent } from '../../src/event/event.ts';
+import { createEvent, createRowShape, type QueuedEvent } from '../../src/event/event.ts';
 import { type BatchEvent, toBatchEvent } from '../../src/flow/batch.ts';
 import { FRESH } from '../../src/flow/standing.ts';
 import type { KnownLines } from '../../src/log-file/journal/known-lines.ts';
@@ -21,7 +21,10 @@ function eventOf(values: Readonly<Record<string, string | null>>, names = NAMES)
     message: '{"not": "expanded"}',
     ...values,
   };
-  return { id: '7', shape, values: names.map((name) => all[name] ?? null), bytes: 100 };
+  return createEvent(
+    shape,
+    names.map((name) => all[name] ?? null),
+  );
 }
 
 const inBatch = (event: QueuedEvent): BatchEvent => toBatchEvent(event, FRESH, false);

@@ -36,6 +36,25 @@ test('what an older configuration left is taken up again; all of it in flight is
   expect(await take()).toBeUndefined();
 });
 
+test('shards keep `max_per_second` together', async () => {
+  const queue = await createQueue();
+  const rights = await acquireRights(queue);
+  const config = configOf({ routes: [{ types: ['engine_open'], to: 'A' }, { to: 'left' }] });
+  const [first, last] = config.routes;
+  if (!first || !last) throw new Error('no routes');
+  const limited = { ...config, routes: [{ ...first, destination: { ...first.destination, maxPerSecond: 10 } }, last] };
+  for (const [of, perSecond] of [
+    [1, 10],
+    [4, 2.5],
+  ] as const) {
+    const { routes } = await enforce(queue.session, limited, rights.epoch, { index: 0, of });
+    expect(routes.map(({ destination }) => destination)).toMatchObject([
+      { maxPerSecond: perSecond },
+      { type: 'leave_in_queue' },
+    ]);
+  }
+});
+
 test('10,000 events left are decided anew without another line', async () => {
   const queue = await createQueue();
   await queue.database.query(

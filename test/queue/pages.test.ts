@@ -181,7 +181,7 @@ test('a page follows the index also in a table that has no statistics, whatever 
     SELECT 'scomp', 1, 'a@example.com', repeat('x', 500) FROM generate_series(1, 40000)`);
   const table = await readQueueTable(session, 'events', false);
   const plan = await session.query(
-    `EXPLAIN ${pageSql(table).replace('$1', '0').replace('$2', '30000').replace('$3', '200')}`,
+    `EXPLAIN ${pageSql(table).replaceAll('$1', '0').replaceAll('$2', '30000').replaceAll('$3', '200')}`,
   );
   expect(plan.join('\n')).toMatch(/Index Scan/);
   expect(plan.join('\n')).not.toMatch(/Bitmap|Seq Scan/);

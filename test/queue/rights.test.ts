@@ -4,6 +4,7 @@ import { finishEpochs } from '../../src/queue/logged-before.ts';
 import { Rights, type RightsOptions } from '../../src/queue/rights.ts';
 import type { Session } from '../../src/queue/session.ts';
 import { WHOLE } from '../../src/queue/slots.ts';
+import { readWriters } from '../../src/queue/writers.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 import { acquireRights, createQueue, type Queue, SILENT } from './world.ts';
 
@@ -82,9 +83,9 @@ test('a predecessor is told of also when its neighbour stopped in order after it
   const first = await acquireRights(queue, half(0));
   await first.release(false);
   await (await acquireRights(queue, half(1))).release(true);
-  const whole = await acquireRights(queue);
-  expect(whole.predecessors.map(({ epoch }) => epoch)).toEqual([first.epoch]);
-  await whole.release(true);
+  const again = await acquireRights(queue, half(0));
+  expect(again.predecessors.map(({ epoch }) => epoch)).toEqual([first.epoch]);
+  await again.release(true);
   expect((await acquireRights(queue)).predecessors).toEqual([]);
 });
 
@@ -115,6 +116,57 @@ test('what another layout left is brought in as a whole before an epoch begins, 
   expect(rights.predecessors).toEqual([]);
   const sibling = await acquireRights(queue, { ...third(true), ...shardOptions(0, 3) });
   expect([told.length, sibling.predecessors]).toEqual([2, []]);
+});
+
+test('what more shards left is brought in too: their log files may be those of others now', async () => {
+  const queue = await createQueue();
+  const epochs: string[] = [];
+  for (const index of [0, 2]) {
+    const rights = await acquireRights(queue, shardOptions(index, 4));
+    epochs.push(rights.epoch);
+    await rights.release(false);
+  }
+  const told: string[][] = [];
+  const first = await acquireRights(queue, {
+    ...half(0),
+    bringIn: async (session, table, left) => {
+      told.push(left.map(({ epoch }) => epoch));
+      await finishEpochs(session, table, epochs, []);
+      return true;
+    },
+  });
+  expect([told, first.predecessors]).toEqual([[epochs], []]);
+});
+
+test('a process that does not fit those that run brings nothing in', async () => {
+  const queue = await createQueue();
+  await acquireRights(queue, half(0));
+  const second = await acquireRights(queue, half(1));
+  await second.release(false);
+  let isAsked = false;
+  const bringIn = async (): Promise<boolean> => {
+    isAsked = true;
+    return true;
+  };
+  const options = optionsOf(queue, { ...shardOptions(1, 4), bringIn });
+  await expect(Rights.acquire(options)).rejects.toMatchObject({ code: 'SHARD_LAYOUT' });
+  expect(isAsked).toBe(false);
+});
+
+test('who only tries to begin is not taken for one who runs', async () => {
+  const queue = await createQueue();
+  const first = await acquireRights(queue, half(0));
+  await first.release(false);
+  const client = await queue.database.client();
+  // Just the slots of the one who died.
+  await client.query(
+    `SELECT pg_advisory_lock(('events'::regclass::int8 - 2147483648)::int4, s) FROM generate_series(0, 62, 2) s`,
+  );
+  const [writer] = await readWriters(queue.session, first.table);
+  expect(writer).toMatchObject({ shard: '0/2', state: 'gone' });
+  const other = await acquireRights(queue, shardOptions(3, 4));
+  expect(other.held).toBe(true);
+  await client.end();
 });
 
 test('of two layouts that begin at once one comes in', async () => {
@@ -204,6 +256,31 @@ test('one who was replaced while it was away is told so and takes nothing back',
   await waitFor(() => rights.revoked.aborted);
   await expect(rights.session(SIGNAL)).rejects.toMatchObject({ code: 'REVOKED', exitCode: 75 });
   expect([rights.held, other.held]).toEqual([false, true]);
+});
+
+test('one who was replaced in the very moment of coming back notices it', async () => {
+  const queue = await createQueue();
+  let isGone = false;
+  let replaced = 0;
+  const open = async (): Promise<Session> => {
+    const session = await queue.open();
+    const query = session.query.bind(session);
+    return Object.assign(session, {
+      query: async (...args: Parameters<typeof query>) => {
+        if (isGone && replaced === 0 && args[0].includes('pg_try_advisory_lock')) {
+          replaced += 1;
+          await (await acquireRights(queue, optionsOf(queue))).release(true);
+        }
+        return query(...args);
+      },
+    });
+  };
+  const rights = await acquireRights(queue, { open });
+  isGone = true;
+  await killHolder(queue);
+  await waitFor(() => rights.revoked.aborted);
+  await expect(rights.session(SIGNAL)).rejects.toMatchObject({ code: 'REVOKED' });
+  expect(replaced).toBe(1);
 });
 
 test('one that finds another layout when it comes back leaves the queue to that', async () => {

@@ -1,7 +1,7 @@
 // What the tests of the router share: events and batches without a database, and a destination that is told its answers.
 
 import type { DeliveryResult, Destination } from '../../src/destinations/destination.ts';
-import { createRowShape, type QueuedEvent } from '../../src/event/event.ts';
+import { createEvent, createRowShape, type QueuedEvent } from '../../src/event/event.ts';
 import { type Batch, type BatchEvent, type Regime, toBatchEvent } from '../../src/flow/batch.ts';
 import { LOGGED, type Standing } from '../../src/flow/standing.ts';
 import { type ConfigInWords, configOf } from '../queue/world.ts';
@@ -10,10 +10,13 @@ const SHAPE = createRowShape([
   { name: 'id', kind: 'integer' },
   { name: 'event_type', kind: 'text' },
   { name: 'mailclass', kind: 'text' },
+  { name: 'message', kind: 'text' },
 ]);
 
+/** @param more its size is made up by a long text. */
 export function eventOf(id: number, more: { readonly type?: string; readonly bytes?: number } = {}): QueuedEvent {
-  return { id: String(id), shape: SHAPE, values: [String(id), more.type ?? 'scomp', null], bytes: more.bytes ?? 100 };
+  const sized = (message: string) => createEvent(SHAPE, [String(id), more.type ?? 'scomp', null, message]);
+  return sized('x'.repeat(Math.max(0, (more.bytes ?? 100) - sized('').bytes)));
 }
 
 export function batchEventOf(event: QueuedEvent, stored: Standing = LOGGED, standing: Standing = stored): BatchEvent {

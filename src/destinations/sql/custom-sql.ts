@@ -18,7 +18,7 @@ export interface SqlDestinationOptions {
 /** Creates the driver of one `custom_sql` destination. Nothing is opened before the first delivery. */
 export function createCustomSql(config: CustomSqlConfig, options: SqlDestinationOptions): Destination {
   const { driver, log } = options;
-  const statement = driver.statement(config.pieces);
+  const { sql, bind } = bindStatement(config, driver);
   const missing = new Set<string>();
 
   /** Says once of a column that this queue table has it not: it is bound as NULL. */
@@ -32,14 +32,9 @@ export function createCustomSql(config: CustomSqlConfig, options: SqlDestination
     );
   };
 
-  const bindRow = ({ shape, values }: QueuedEvent): BoundRow => {
-    checkShape(shape);
-    return config.bindList.map((name) => {
-      const at = shape.indexOf.get(name);
-      return at === undefined
-        ? driver.bind(null, 'text')
-        : driver.bind(values[at] ?? null, shape.columns[at]?.kind ?? 'text');
-    });
+  const bindRow = (event: QueuedEvent): BoundRow => {
+    checkShape(event.shape);
+    return bind(event);
   };
 
   return createSqlDelivery({
@@ -47,7 +42,7 @@ export function createCustomSql(config: CustomSqlConfig, options: SqlDestination
     config,
     transact: async (session, part) => {
       try {
-        await session.executeEach(statement, part.map(bindRow));
+        await session.executeEach(sql, part.map(bindRow));
       } catch (error) {
         const known = config.onConflict === 'accept' && part.length === 1;
         if (!known || driver.judge(error).verdict !== 'conflict') throw error;
@@ -55,4 +50,19 @@ export function createCustomSql(config: CustomSqlConfig, options: SqlDestination
       return { ok: true };
     },
   });
+}
+
+/** The statement as its server gets it, and the values of its placeholders for an event; a column that the row lacks is NULL. */
+export function bindStatement(
+  { pieces, bindList }: CustomSqlConfig,
+  driver: SqlDriver,
+): { readonly sql: string; readonly bind: (event: QueuedEvent) => BoundRow } {
+  return {
+    sql: driver.statement(pieces),
+    bind: (event) =>
+      bindList.map((name) => {
+        const at = event.shape.indexOf.get(name) ?? -1;
+        return driver.bind(event.value(at), event.shape.columns[at]?.kind ?? 'text');
+      }),
+  };
 }

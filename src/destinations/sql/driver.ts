@@ -53,6 +53,12 @@ export interface Insertion {
   readonly skipKnown: boolean;
 }
 
+/** One statement with the values of its placeholders. */
+export interface BoundStatement {
+  readonly sql: string;
+  readonly values: BoundRow;
+}
+
 /** One connection. Each method is one transaction: all of it, or an exception and nothing. */
 export interface SqlSession {
   /** False once the connection is gone. */
@@ -81,8 +87,12 @@ export interface SqlDriver {
   connect(stop: AbortSignal): Promise<SqlSession>;
   /** A statement with the server's own placeholders. */
   statement(pieces: readonly string[]): string;
+  /** The INSERT of some rows, as `SqlSession.insert` sends it. */
+  insertStatement(insertion: Insertion, rows: readonly BoundRow[]): BoundStatement;
   /** @param column where it goes, when that is known. */
   bind(raw: RawValue, kind: ValueKind, column?: RemoteColumn): BoundValue;
+  /** A bound value for a person to read. */
+  textOf(value: BoundValue): string | null;
   judge(error: unknown): SqlFault;
 }
 

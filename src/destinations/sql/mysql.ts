@@ -9,6 +9,7 @@ import type { RawValue, ValueKind } from '../../event/event.ts';
 import { messageOf } from '../../lib/errors.ts';
 import {
   type BoundRow,
+  type BoundStatement,
   type BoundValue,
   EVENT_UNIQUE_ID,
   type Insertion,
@@ -48,7 +49,9 @@ export function createMysqlDriver(target: SqlTarget, options: { readonly strict:
     title: 'MySQL',
     connect: (stop) => connect(target, options.strict, stop),
     statement: (pieces) => pieces.join('?'),
+    insertStatement,
     bind,
+    textOf: (value) => (value === null ? null : String(value)),
     judge,
   };
 }
@@ -181,7 +184,8 @@ function createSession(connection: Connection, bigint: (value: bigint) => unknow
         const most = Math.min(MAX_ROWS, Math.floor(MAX_PLACEHOLDERS / insertion.columns.length));
         for (let at = 0; at < rows.length; at += most) {
           const some = rows.slice(at, at + most);
-          await execute(insertSql(insertion, some.length), some.flat());
+          const { sql, values } = insertStatement(insertion, some);
+          await execute(sql, values);
         }
       }),
     async readTable(parts): Promise<RemoteTable | null> {
@@ -212,6 +216,11 @@ function createSession(connection: Connection, bigint: (value: bigint) => unknow
 }
 
 const quote = (name: string): string => `\`${name.replaceAll('`', '``')}\``;
+
+const insertStatement = (insertion: Insertion, rows: readonly BoundRow[]): BoundStatement => ({
+  sql: insertSql(insertion, rows.length),
+  values: rows.flat(),
+});
 
 function insertSql({ table, columns, skipKnown }: Insertion, rows: number): string {
   const names = columns.map(({ name }) => quote(name));

@@ -6,6 +6,7 @@ import type { SqlTarget } from '../../config/config.ts';
 import { codeOf, isServerError, messageOf } from '../../lib/errors.ts';
 import {
   type BoundRow,
+  type BoundStatement,
   EVENT_UNIQUE_ID,
   type Insertion,
   isKeyOfEvents,
@@ -50,6 +51,9 @@ export function createPostgresqlDriver(target: SqlTarget): SqlDriver {
       kind === 'boolean' && raw !== null && column && /^(smallint|integer|bigint|numeric)$/.test(column.type)
         ? String(Number(raw === 't'))
         : raw,
+    insertStatement,
+    // Texts, from `bind`.
+    textOf: (value) => value as string | null,
     judge,
   };
 }
@@ -136,7 +140,10 @@ function createSession(client: pg.Client, { isLost, lose, drop }: Line): SqlSess
       return !isLost();
     },
     executeEach: run,
-    insert: (insertion, rows) => run(insertSql(insertion), [transpose(insertion, rows)]),
+    insert: (insertion, rows) => {
+      const { sql, values } = insertStatement(insertion, rows);
+      return run(sql, [values]);
+    },
     async readTable(parts): Promise<RemoteTable | null> {
       const name = parts.map(escapeIdentifier).join('.');
       const columns = await ask(COLUMNS_SQL, [name]);
@@ -166,6 +173,11 @@ function createSession(client: pg.Client, { isLost, lose, drop }: Line): SqlSess
     close: () => client.end().catch(() => undefined),
   };
 }
+
+const insertStatement = (insertion: Insertion, rows: readonly BoundRow[]): BoundStatement => ({
+  sql: insertSql(insertion),
+  values: transpose(insertion, rows),
+});
 
 /**
  * One array a column, so that the statement is the same for any number of rows. They are arrays of text with a cast for

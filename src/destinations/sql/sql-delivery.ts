@@ -41,7 +41,7 @@ export class SqlRefusal extends Error {
 export function createSqlDelivery(options: SqlDeliveryOptions): Destination {
   const { config, driver, transact, deadlineMs = TRANSACTION_DEADLINE_MS } = options;
   const pool = new SessionPool({ most: config.concurrency, open: driver.connect });
-  const describe = createDescription(options);
+  const describe = describeSqlErrors(options);
   const calls = new Set<AbortController>();
   let closing: Promise<void> | null = null;
 
@@ -116,10 +116,19 @@ async function withSession<T>(
   }
 }
 
+/** Which server it is, without what may be secret: `PostgreSQL at 10.0.0.6:5432`. */
+export function describeServer({ config, driver }: Pick<SqlDeliveryOptions, 'config' | 'driver'>): string {
+  const { host, port, socket } = config.target;
+  return `${driver.title} at ${host === null ? socket : `${host}:${port}`}`;
+}
+
 /** From an exception to the failed delivery that a person reads. */
-function createDescription({ config, driver }: SqlDeliveryOptions): (error: unknown) => DeliveryResult {
-  const { host, port, socket, secrets } = config.target;
-  const place = `${driver.title} at ${host === null ? socket : `${host}:${port}`}`;
+export function describeSqlErrors(
+  options: Pick<SqlDeliveryOptions, 'config' | 'driver'>,
+): (error: unknown) => DeliveryResult & { readonly ok: false } {
+  const { config, driver } = options;
+  const { secrets } = config.target;
+  const place = describeServer(options);
   const hidden = secrets.map((secret) => secret.reveal()).filter(({ length }) => length >= MIN_SECRET_LENGTH);
   const line = (text: string): string => {
     const clean = hidden.reduce((shown, secret) => shown.replaceAll(secret, '[secret]'), text);

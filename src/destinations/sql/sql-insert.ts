@@ -7,21 +7,9 @@ import { describeSqlTarget } from '../../config/identity.ts';
 import type { QueuedEvent, RowShape } from '../../event/event.ts';
 import type { DeliveryResult, Destination } from '../destination.ts';
 import type { SqlDestinationOptions } from './custom-sql.ts';
-import {
-  type BoundRow,
-  EVENT_UNIQUE_ID,
-  type Insertion,
-  isKeyOfEvents,
-  type RemoteColumn,
-  type RemoteTable,
-  type SqlSession,
-} from './driver.ts';
+import type { Insertion, RemoteTable, SqlSession } from './driver.ts';
+import { bindToColumns, isEventUniqueId, planInsertion } from './insertion.ts';
 import { createSqlDelivery, SqlRefusal } from './sql-delivery.ts';
-
-/** Of the row, not of the event: `id` is the remote table's own, `processed` is our mark. Filled only when named. */
-const ONLY_WHEN_NAMED = new Set(['id', 'processed']);
-/** Says nothing about the event: nobody misses it. */
-const OF_THE_QUEUE = 'destination_id';
 
 /** Creates the driver of one `sql_insert` destination. Nothing is opened before the first delivery. */
 export function createSqlInsert(config: SqlInsertConfig, options: SqlDestinationOptions): Destination {
@@ -44,44 +32,24 @@ export function createSqlInsert(config: SqlInsertConfig, options: SqlDestination
   };
 
   const insertionOf = (table: RemoteTable, shapes: readonly RowShape[]): Insertion => {
-    const wanted = [...new Set(config.columns ?? shapes.flatMap(namesOf))];
-    const byName = new Map(table.columns.map((column) => [column.name.toLowerCase(), column]));
-    const columns: RemoteColumn[] = [];
-    const lacking: string[] = [];
-    for (const name of wanted) {
-      // MySQL and SQL Server compare names without case; PostgreSQL's queue columns are lower case anyway.
-      const column = byName.get(name.toLowerCase());
-      if (column) columns.push(column);
-      else if (config.columns || name !== OF_THE_QUEUE) lacking.push(name);
-    }
-    if (lacking.length > 0 && config.columns) {
-      throw new SqlRefusal(`the table ${place.table} has no column ${lacking.join(', ')}, which "columns" names`);
-    }
-    if (columns.length === 0) throw new SqlRefusal(`the table ${place.table} has none of the event columns`);
+    const { insertion, lacking, hasKey } = planInsertion(config, table, shapes);
     if (lacking.length > 0) {
       sayOnce(`lacking ${lacking.join(' ')}`, () =>
         log.warn({ ...place, columns: lacking }, 'the remote table lacks event columns; they are not delivered to it'),
       );
     }
-    const hasKey = table.uniqueKeys.some(isKeyOfEvents) && columns.some(isEventUniqueId);
     if (!hasKey && config.onConflict === 'accept') {
       sayOnce('key', () =>
         log.warn(place, 'the remote table has no unique key on event_unique_id; a repeated delivery adds a second row'),
       );
     }
-    return { table, columns, skipKnown: hasKey && config.onConflict === 'accept' };
+    return insertion;
   };
-
-  const bindRow = ({ shape, values }: QueuedEvent, columns: readonly RemoteColumn[]): BoundRow =>
-    columns.map((column) => {
-      const at = shape.indexOf.get(column.name) ?? shape.indexOf.get(column.name.toLowerCase()) ?? -1;
-      return driver.bind(values[at] ?? null, shape.columns[at]?.kind ?? 'text', column);
-    });
 
   const transact = async (session: SqlSession, part: readonly QueuedEvent[]): Promise<DeliveryResult> => {
     const shapes = [...new Set(part.map(({ shape }) => shape))];
     const insertion = insertionOf(await tableOf(session), shapes);
-    const rows = part.map((event) => bindRow(event, insertion.columns));
+    const rows = part.map((event) => bindToColumns(driver, event, insertion.columns));
     try {
       await session.insert(insertion, rows);
     } catch (error) {
@@ -96,12 +64,4 @@ export function createSqlInsert(config: SqlInsertConfig, options: SqlDestination
   };
 
   return createSqlDelivery({ ...options, config, transact });
-}
-
-function namesOf({ columns }: RowShape): string[] {
-  return columns.map(({ name }) => name).filter((name) => !ONLY_WHEN_NAMED.has(name));
-}
-
-function isEventUniqueId({ name }: RemoteColumn): boolean {
-  return name.toLowerCase() === EVENT_UNIQUE_ID;
 }

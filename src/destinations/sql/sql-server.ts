@@ -7,6 +7,7 @@ import type { ValueKind } from '../../event/event.ts';
 import { codeOf, messageOf } from '../../lib/errors.ts';
 import {
   type BoundRow,
+  type BoundStatement,
   EVENT_UNIQUE_ID,
   type Insertion,
   isKeyOfEvents,
@@ -52,6 +53,11 @@ export function createSqlServerDriver(target: SqlTarget): SqlDriver {
       type: typeOf(kind),
       value: raw === null ? null : kind === 'boolean' ? raw === 't' : kind === 'integer' ? BigInt(raw) : raw,
     }),
+    insertStatement,
+    textOf: (bound) => {
+      const { value } = bound as TypedValue; // ours, from `bind`
+      return value === null ? null : String(value);
+    },
     judge,
   };
 }
@@ -171,7 +177,8 @@ function createSession(mssql: Mssql, newTransaction: () => Transaction, line: Li
         const most = Math.min(MAX_ROWS, Math.floor(MAX_PARAMETERS / insertion.columns.length));
         for (let at = 0; at < rows.length; at += most) {
           const some = rows.slice(at, at + most);
-          await run(transaction.request(), insertSql(insertion, some.length), some.flat());
+          const { sql, values } = insertStatement(insertion, some);
+          await run(transaction.request(), sql, values);
         }
       }),
     async readTable(parts): Promise<RemoteTable | null> {
@@ -200,6 +207,11 @@ function createSession(mssql: Mssql, newTransaction: () => Transaction, line: Li
 }
 
 const quote = (name: string): string => `[${name.replaceAll(']', ']]')}]`;
+
+const insertStatement = (insertion: Insertion, rows: readonly BoundRow[]): BoundStatement => ({
+  sql: insertSql(insertion, rows.length),
+  values: rows.flat(),
+});
 
 /** Passes over events that are there already; two writers at once can still meet, and then it is error 2627. */
 function insertSql({ table, columns, skipKnown }: Insertion, rows: number): string {

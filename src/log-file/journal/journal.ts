@@ -7,6 +7,7 @@
 // is recognised by them and not logged again.
 
 import type { FileHandle } from 'node:fs/promises';
+import type { LogVitals } from '../../flow/vitals.ts';
 import type { Logger } from '../../lib/logger.ts';
 import type { Intent, IntentWriter, LogPlace } from './intent.ts';
 import type { Ids, KnownLines } from './known-lines.ts';
@@ -28,6 +29,8 @@ export class Journal implements IntentWriter, KnownLines {
   /** `damaged`: what stood in a part of it is not known. `unsure`: its last record is not whole. */
   readonly condition: 'whole' | 'unsure' | 'empty' | 'damaged';
   readonly #segments: Segments;
+  /** Counted when somebody watches. */
+  vitals: LogVitals | null = null;
   readonly #open = new OpenIntents((seq) => (this.#recovering ? this.#settledBefore : this.#settledSeqs).push(seq));
   #seq: number;
   #highestId = '';
@@ -236,7 +239,9 @@ export class Journal implements IntentWriter, KnownLines {
     const note = this.#settledSeqs.length > 0 ? [this.#note(segment)] : [];
     const noted = this.#settledSeqs.length;
     try {
+      const beganMs = performance.now();
       const at = await segment.append([...note, ...parts], true);
+      this.vitals?.journalSync.observe((performance.now() - beganMs) / 1_000);
       this.#settledSeqs = this.#settledSeqs.slice(noted);
       return at + (note[0]?.length ?? 0);
     } catch (error) {

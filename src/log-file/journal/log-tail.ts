@@ -11,8 +11,14 @@ import { regularFiles } from './search.ts';
 const READ_BYTES = 256 * 1024 * 1024;
 const EVENT_ID = /"event_id":(-?\d+)[,}]/;
 
+export interface LogTail extends KnownLines {
+  /** Events that have a line in it. */
+  readonly lines: number;
+  readonly ids: Iterable<string>;
+}
+
 /** @param filename the log file's configured path, without a date. */
-export async function readLogTail(filename: string): Promise<KnownLines & { readonly lines: number }> {
+export async function readLogTail(filename: string): Promise<LogTail> {
   const paths = await newestFiles(filename);
   const ids = new IdSet();
   for (const path of paths) {
@@ -24,6 +30,7 @@ export async function readLogTail(filename: string): Promise<KnownLines & { read
   }
   return {
     lines: ids.size,
+    ids,
     knows: (id) => ids.has(id),
     async linesOf(wanted) {
       const lines = new Map<string, string[]>();

@@ -5,17 +5,23 @@ import { MAX_BATCH_BYTES, MAX_BATCH_EVENTS } from '../../flow/batch.ts';
 import { ownBlocksSql } from '../slots.ts';
 import type { QueueTable } from '../table.ts';
 
+/** Above what any row may have, and few enough for a sum of integers: one of bigints is a numeric, and three times as slow. */
+const MANY_BYTES = 2 ** 30;
+
 /**
  * A page: $1 < id <= $2, at most 1,000 rows and 4 MiB of text (the first row always passes); it ends before a row above $3 octets.
- * Columns: those of the shape, then octets.
+ * Columns: those of the shape. Its last id is found first, from sizes alone: to carry whole rows through the window takes
+ * twice as long (8.0 ms against 4.6 a page).
  */
 export const pageSql = (table: QueueTable): string => `
-SELECT ${table.selectList}, tailrace_bytes FROM (
-  SELECT *, sum(tailrace_bytes) OVER (ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS tailrace_before,
-            max(tailrace_bytes) OVER (ORDER BY id ROWS UNBOUNDED PRECEDING) AS tailrace_largest
-  FROM (SELECT ${table.selectList}, ${table.bytes} AS tailrace_bytes FROM ${table.name}
-        WHERE id > $1::int8 AND id <= $2::int8${table.ours} ORDER BY id LIMIT ${MAX_BATCH_EVENTS}) e
-) x WHERE coalesce(tailrace_before, 0) < ${MAX_BATCH_BYTES} AND tailrace_largest <= $3 ORDER BY id`;
+SELECT ${table.selectList} FROM ${table.name} WHERE id > $1::int8 AND id <= (
+  SELECT max(id) FROM (
+    SELECT id, sum(bytes) OVER w - bytes AS before, max(bytes) OVER w AS largest
+    FROM (SELECT id, least(${table.bytes}, ${MANY_BYTES})::int4 AS bytes FROM ${table.name}
+          WHERE id > $1::int8 AND id <= $2::int8${table.ours} ORDER BY id LIMIT ${MAX_BATCH_EVENTS}) e
+    WINDOW w AS (ORDER BY id ROWS UNBOUNDED PRECEDING)
+  ) x WHERE before < ${MAX_BATCH_BYTES} AND largest <= $3::int4
+)${table.ours} ORDER BY id LIMIT ${MAX_BATCH_EVENTS}`;
 
 /** What is there after $1, up to $2, without its text: id, octets. The idle poll, and the way past rows that are too large. */
 export const peekSql = (table: QueueTable): string =>
@@ -25,9 +31,9 @@ export const peekSql = (table: QueueTable): string =>
 export const sizesSql = (table: QueueTable): string =>
   `SELECT id, ${table.bytes} FROM ${table.name} WHERE id = ANY($1::int8[])${table.ours} ORDER BY id`;
 
-/** Rows by id: the columns of the shape, then octets. */
+/** Rows by id: the columns of the shape. */
 export const rowsSql = (table: QueueTable): string =>
-  `SELECT ${table.selectList}, ${table.bytes} FROM ${table.name} WHERE id = ANY($1::int8[])${table.ours} ORDER BY id`;
+  `SELECT ${table.selectList} FROM ${table.name} WHERE id = ANY($1::int8[])${table.ours} ORDER BY id`;
 
 /** The first id after $1 and the last of all, ours or not: two looks at the index. */
 export const boundsSql = (table: QueueTable): string =>

@@ -1,6 +1,6 @@
 // The statements behind the right to write: advisory locks on 64 slots, the epoch, generations and destinations.
 
-/** Advisory locks of the table beside those of the slots (0 to 63) and the reader's sleep (64). */
+/** Advisory locks of the table beside those of the slots (0 to 63), the reader's sleep (64) and the epochs. */
 const ENTERING = 65;
 const BRINGING_IN = 66;
 
@@ -10,6 +10,9 @@ const BRINGING_IN = 66;
  */
 export const LOCK_SLOTS_SQL =
   'SELECT count(*) FILTER (WHERE pg_try_advisory_lock(($1::int8 - 2147483648)::int4, s)) = cardinality($2::int4[]) FROM unnest($2::int4[]) s';
+/** Those of the slots that are free now: which ones. $1 the table's oid, $2 the slots. */
+export const LOCK_FREE_SLOTS_SQL =
+  'SELECT s FROM unnest($2::int4[]) s WHERE pg_try_advisory_lock(($1::int8 - 2147483648)::int4, s)';
 export const UNLOCK_SLOTS_SQL = 'SELECT pg_advisory_unlock(($1::int8 - 2147483648)::int4, s) FROM unnest($2::int4[]) s';
 
 /** The reader's sleep (QUEUE B3): fails while a transaction that inserts is open. */
@@ -23,20 +26,25 @@ export const ENTER_ALONE_SQL = `SELECT pg_advisory_xact_lock(($1::int8 - 2147483
 export const TRY_BRINGING_IN_SQL = `SELECT pg_try_advisory_lock(($1::int8 - 2147483648)::int4, ${BRINGING_IN})`;
 export const BROUGHT_IN_SQL = `SELECT pg_advisory_unlock(($1::int8 - 2147483648)::int4, ${BRINGING_IN})`;
 
+/** The first of the locks of epochs, above all others. */
+const EPOCHS = 1024;
+const EPOCH_KEYS = 1_000_000_000;
+
 /**
- * The other writers of the table $1 that run now: epoch, slots, journal, journal place. One runs whose very slots are locked by one
- * session, which does not hold them for a moment only, to bring in what others left behind.
+ * Held by the process of the epoch $2 of the table $1 beside its slots: those are also locked for a moment by everybody
+ * who tries to begin.
  */
+export const SAY_RUNNING_SQL = `SELECT pg_try_advisory_lock(($1::int8 - 2147483648)::int4, (${EPOCHS} + $2::int8 % ${EPOCH_KEYS})::int4)`;
+
+/** SQL: whether another session holds the lock of the epoch of tailrace.writer AS w, of the table $1. */
+export const IS_RUNNING = `EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND granted
+  AND pid <> pg_backend_pid() AND objid::int8 = ${EPOCHS} + w.epoch % ${EPOCH_KEYS}
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND classid = (($1::int8 - 2147483648)::int4)::oid)`;
+
+/** The other writers of the table $1 that run now: epoch, slots, journal, journal place. */
 export const LIVING_SQL = `
-WITH held AS (
-  SELECT pid, array_agg(objid::int8 ORDER BY objid::int8) AS keys FROM pg_locks
-  WHERE locktype = 'advisory' AND objsubid = 2 AND granted AND pid <> pg_backend_pid() AND objid NOT IN (64, ${ENTERING})
-    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    AND classid = (($1::int8 - 2147483648)::int4)::oid
-  GROUP BY pid)
-SELECT w.epoch, w.slots, w.journal, w.journal_at FROM tailrace.writer w
-WHERE NOT w.revoked AND EXISTS (SELECT FROM held h WHERE h.keys = (SELECT array_agg(s::int8 ORDER BY s) FROM unnest(w.slots) s))
-ORDER BY w.epoch`;
+SELECT w.epoch, w.slots, w.journal, w.journal_at FROM tailrace.writer w WHERE NOT w.revoked AND ${IS_RUNNING} ORDER BY w.epoch`;
 
 /** Waits for a settling of the old writer that is under way; after it the old epoch can settle nothing. */
 export const REVOKE_SQL = 'UPDATE tailrace.writer SET revoked = true WHERE NOT revoked AND slots && $1::int2[]';

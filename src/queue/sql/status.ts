@@ -1,6 +1,7 @@
 // The statements behind `status`.
 
 import type { QueueTable } from '../table.ts';
+import { IS_RUNNING } from './rights.ts';
 
 /**
  * One row a destination: number, key, waiting, retrying, parked, oldest event id, last error, seconds to the next
@@ -32,14 +33,11 @@ export const LEFT_SQL = `SELECT coalesce(sum(bit_count(ids)), 0) FROM tailrace.l
 
 /**
  * The newest writers of the table $1, one for each set of slots: epoch, slots, seconds since it began, stopped cleanly,
- * holds its locks now, journal place. Also of a layout that is no more, where nobody has taken the slots over since.
+ * runs now, journal place. Also of a layout that is no more, where nobody has taken the slots over since.
  */
 export const WRITERS_SQL = `
-SELECT DISTINCT ON (slots) epoch, slots, extract(epoch FROM now() - started_at), clean,
-  EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND objid = slots[1]::int8 AND granted
-          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-          AND classid = (($1::int8 - 2147483648)::int4)::oid), journal_at
-FROM tailrace.writer WHERE NOT revoked ORDER BY slots, epoch DESC`;
+SELECT DISTINCT ON (slots) epoch, slots, extract(epoch FROM now() - started_at), clean, ${IS_RUNNING}, journal_at
+FROM tailrace.writer w WHERE NOT revoked ORDER BY slots, epoch DESC`;
 
 /** Rows in the queue that are ours: exact up to $1, so that a status never scans ten million rows. */
 export const queuedSql = (table: QueueTable): string =>

@@ -9,6 +9,7 @@ import { idleRow } from './idle.ts';
 import { deliveryRow, latencyRow } from './latency.ts';
 import { memoryRow } from './memory.ts';
 import { peersRow } from './peers.ts';
+import { shardsRow } from './shards.ts';
 import { soakRow } from './soak.ts';
 import { sqlRow } from './sql.ts';
 
@@ -19,4 +20,4 @@ export const GOAL_ROWS: readonly Row[] = [
 ];
 
 /** Those that run only when they are named. */
-export const NAMED_ROWS: readonly Row[] = [soakRow];
+export const NAMED_ROWS: readonly Row[] = [shardsRow, soakRow];

@@ -2,7 +2,7 @@
 
 import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
-import { createRowShape } from '../../../src/event/event.ts';
+import { createEvent, createRowShape } from '../../../src/event/event.ts';
 import { QUEUE_COLUMNS } from '../../../src/event/queue-columns.ts';
 import { load, messages } from '../../config/config-file.ts';
 import { requireMariadb, startMariadb } from '../../helpers/mariadb.ts';
@@ -24,14 +24,12 @@ const SHAPE = createRowShape(
 );
 
 /** An event with a value in each column. */
-const FULL = {
-  id: '1',
-  shape: SHAPE,
-  values: SHAPE.columns.map(({ name, kind }) =>
+const FULL = createEvent(
+  SHAPE,
+  SHAPE.columns.map(({ name, kind }) =>
     kind === 'boolean' ? 't' : kind === 'text' ? (name.endsWith('_ip') ? '192.0.2.1' : 'text') : '7',
   ),
-  bytes: 1_000,
-};
+);
 
 async function deliverTwice(db_dsn: string): Promise<void> {
   await using destination = await sqlDestination({ type: 'sql_insert', db_dsn, table: 'events' });

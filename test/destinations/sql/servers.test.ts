@@ -2,6 +2,7 @@
 
 import mysql from 'mysql2/promise';
 import { afterAll, beforeAll, describe } from 'vitest';
+import { createEvent } from '../../../src/event/event.ts';
 import { type Mariadb, requireMariadb, startMariadb } from '../../helpers/mariadb.ts';
 import { createTestDatabase } from '../../helpers/postgres.ts';
 import { describeDestination, type Subject } from '../contract.ts';
@@ -57,9 +58,10 @@ function describeContract(name: string, create: Create): void {
           deliver: async (events, options) => {
             if (held) await held;
             const timed = events.map((event) => {
-              const values = [...event.values];
-              values[event.shape.eventTimeAt] = refused.has(event.id) ? '17' : '11';
-              return { ...event, values };
+              const { shape } = event;
+              const values = shape.columns.map((_, at) => event.value(at));
+              values[shape.eventTimeAt] = refused.has(event.id) ? '17' : '11';
+              return createEvent(shape, values);
             });
             return destination.deliver(timed, options);
           },

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import type { LogFileConfig } from '../../../src/config/config.ts';
-import { createRowShape, type QueuedEvent } from '../../../src/event/event.ts';
+import { createEvent, createRowShape, type QueuedEvent } from '../../../src/event/event.ts';
 import { toBatchEvent } from '../../../src/flow/batch.ts';
 import { FRESH } from '../../../src/flow/standing.ts';
 import { createLogger, type Logger } from '../../../src/lib/logger.ts';
@@ -34,7 +34,7 @@ const SHAPE = createRowShape([
 
 /** An event with a short line: of a type that no catalog knows. */
 export function shortEvent(id: number, email = `é${id}`): QueuedEvent {
-  return { id: String(id), shape: SHAPE, values: [String(id), 'x', '1700000000', email], bytes: 40 };
+  return createEvent(SHAPE, [String(id), 'x', '1700000000', email]);
 }
 
 export interface Scene {

@@ -1,0 +1,38 @@
+// The files of one log, as they stand beside one another: the one that is written, dated ones, and what rotation made of
+// them.
+
+import { existsSync } from 'node:fs';
+import { basename, extname } from 'node:path';
+import { createFileName } from './file-name.ts';
+import { filesOf } from './find-event.ts';
+import { stateDirectory } from './local-lock.ts';
+
+const PACKED = /\.(?:gz|zst|xz|bz2)$/;
+/** What logrotate and `filename_append_date` add: a number, a date, a time. */
+const ADDED = /^[-._:TZ\d]*$/;
+const DATE = /\.\d{4}-\d{2}-\d{2}$/;
+
+/**
+ * The files of the log that a configuration names, without those of its neighbours (`events-deliveries.jsonl` is none of
+ * `events.jsonl`), and without a packed copy whose original is still there: that one is being made right now.
+ */
+export async function rotatedFilesOf(filename: string): Promise<readonly string[]> {
+  const extension = extname(filename);
+  const stem = basename(filename, extension);
+  const isOurs = (path: string): boolean => {
+    const rest = basename(path).slice(stem.length).replace(PACKED, '');
+    const at = rest.indexOf(extension);
+    // logrotate's `extension` puts what it adds before ours.
+    return at >= 0 && ADDED.test(rest.slice(0, at)) && ADDED.test(rest.slice(at + extension.length));
+  };
+  const paths = (await filesOf(filename)).filter(isOurs);
+  return paths.filter((path) => !PACKED.test(path) || !paths.includes(path.replace(PACKED, '')));
+}
+
+/** Whether a path is one that a tailrace on this machine writes to now: its state stands beside it. */
+export function isWrittenNow(path: string): boolean {
+  const undated = path.replace(DATE, '');
+  if (undated === path) return existsSync(stateDirectory(path));
+  const today = createFileName({ filename: undated, appendDate: true }).at(Date.now() * 1_000);
+  return path === today && existsSync(stateDirectory(undated));
+}
