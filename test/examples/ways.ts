@@ -44,7 +44,6 @@ export const WAYS: Readonly<Record<string, Way>> = {
   'npm prune --omit=dev --omit=optional': PACKAGING,
   'ln -s "$PWD/bin/tailrace.js" /usr/local/bin/tailrace': PACKAGING,
   'npm run bench -- drain http peers': { not: 'it takes an hour: test/bench has its tests' },
-  'npm run build && node test/bench/shards.mjs 200000 1 2 4': { not: 'it takes minutes, and measures' },
   'tailrace demo': { not: 'test/demo.test.ts runs it' },
   'tailrace demo --keep --directory /tmp/try': { not: 'test/demo.test.ts runs it' },
   "systemctl stop 'tailrace@*'": { not: 'no service manager runs here' },
