@@ -12,7 +12,9 @@ import { createExampleWorld, type World } from './world.ts';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const PAGES = [
   'README.md',
-  ...['configuration', 'operations', 'recording', 'intake', 'sizing', 'state'].map((page) => `docs/${page}.md`),
+  ...['configuration', 'operations', 'recording', 'intake', 'sizing', 'state', 'replay'].map(
+    (page) => `docs/${page}.md`,
+  ),
 ];
 const TOOLS = ['jq', 'psql', 'curl', 'openssl', 'man'];
 

@@ -29,6 +29,14 @@ const ANY_PORT = 'tailrace intake --listen 127.0.0.1:0';
 /** It shows its progress. */
 const CURL: Way = { beside: ANY_PORT, stderr: /% Total/ };
 
+/** Two of its destinations refuse, and files beside the log hold lines that are no events. */
+const REPLAY: Way = { codes: [0, 1], stderr: /^/ };
+const replayed = (words: string): Way => ({
+  ...REPLAY,
+  after: 'rm -f replay.checkpoint.json',
+  as: `tailrace replay --attempts 1 ${words}`,
+});
+
 export const WAYS: Readonly<Record<string, Way>> = {
   'npm ci && npm run demo': PACKAGING,
   'npm ci && npm test': PACKAGING,
@@ -36,7 +44,6 @@ export const WAYS: Readonly<Record<string, Way>> = {
   'npm prune --omit=dev --omit=optional': PACKAGING,
   'ln -s "$PWD/bin/tailrace.js" /usr/local/bin/tailrace': PACKAGING,
   'npm run bench -- drain http peers': { not: 'it takes an hour: test/bench has its tests' },
-  'npm run build && node test/bench/shards.mjs 200000 1 2 4': { not: 'it takes minutes, and measures' },
   'tailrace demo': { not: 'test/demo.test.ts runs it' },
   'tailrace demo --keep --directory /tmp/try': { not: 'test/demo.test.ts runs it' },
   "systemctl stop 'tailrace@*'": { not: 'no service manager runs here' },
@@ -83,5 +90,26 @@ export const WAYS: Readonly<Record<string, Way>> = {
       `curl -d '{"event_type": "scomp", "email": "ann@example.org"}' -H 'Content-Type: application/json' http://127.0.0.1:8025/events`,
     ].map((line) => [line, CURL]),
   ),
+  'tailrace replay --dry-run events.jsonl*': REPLAY,
+  'tailrace replay --dry-run --from 2026-11-21T22:00 events.jsonl*': REPLAY,
+  'tailrace replay --from 2026-11-21T22:00 events.jsonl*': replayed('--from 2026-11-21T22:00 events.jsonl*'),
+  'tailrace replay --from 2026-11-21T22:00 --to 2026-11-22T03:00 events.jsonl*': replayed(
+    '--from 2026-11-21T22:00 --to 2026-11-22T03:00 events.jsonl*',
+  ),
+  'tailrace replay --rate 500 events.jsonl*': replayed('--rate 5000 events.jsonl*'),
+  // The configuration has no such destination.
+  'tailrace replay --destination crm --rate 100 events.jsonl': replayed(
+    "--destination 'suppression list' --rate 1000 events.jsonl",
+  ),
+  'tailrace replay --resume': {
+    ...REPLAY,
+    after:
+      'rm -f replay.checkpoint.json; tailrace replay --rate 1 events.jsonl & until test -e replay.checkpoint.json; do sleep 0.1; done; kill $!; wait $!; test -e replay.checkpoint.json',
+    as: 'tailrace replay --resume --attempts 1',
+  },
+  'tailrace replay replay.rejected.jsonl': {
+    ...replayed('replay.rejected.jsonl'),
+    after: 'rm -f replay.checkpoint.json; head -n 3 events.jsonl > replay.rejected.jsonl',
+  },
   'man -l docs/tailrace.1': { stderr: /^$|cannot chdir|troff/ },
 };
