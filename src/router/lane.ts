@@ -23,8 +23,6 @@ import { Pace } from './pace.ts';
 import { Rate } from './rate.ts';
 import { Uptake } from './uptake.ts';
 
-export type { LaneEvent } from './lane-queue.ts';
-
 /** Asked for a probe: a due event that failed before, and one that was never tried, which is preferred. */
 const PROBE_CHOICE = 2;
 /** A timer is set anew after this; Node's own limit is 24 days. */
@@ -125,9 +123,8 @@ export class Lane implements ReportingLane {
 
   get #placesForDue(): number {
     if (this.wantsProbe) return Math.max(0, PROBE_CHOICE * this.#mostInBatch - this.#queue.queued);
-    return this.#breaker.cause === null
-      ? this.#queue.placesForDue(this.#inRequests, this.#pace.perSecond(performance.now()))
-      : 0;
+    if (this.#breaker.cause !== null) return 0;
+    return this.#queue.placesForDue(this.#inRequests, this.#pace.perSecond(performance.now()));
   }
 
   get #mostInBatch(): number {
@@ -238,8 +235,8 @@ export class Lane implements ReportingLane {
     if (!this.#enabled) return { state: 'disabled', waitMs: null, perSecond };
     const failing = this.#health.report(nowMs);
     if (failing !== null) return { ...failing, perSecond };
-    const isLimited = this.#queue.queued > 0 && this.#rate.waitMs(nowMs) > 0;
-    return { state: isLimited ? 'rate_limited' : 'ok', waitMs: null, perSecond };
+    const limited = this.#queue.queued > 0 && this.#rate.waitMs(nowMs) > 0;
+    return { state: limited ? 'rate_limited' : 'ok', waitMs: null, perSecond };
   }
 
   /** Refuses from now on and gives back what was queued and not begun. */
@@ -283,8 +280,7 @@ export class Lane implements ReportingLane {
   #onResults(batch: readonly LaneEvent[], results: readonly DeliveryResult[], probe: boolean, speaks: boolean): void {
     this.#requests -= 1;
     const nowMs = performance.now();
-    const accepted = results.filter(({ ok }) => ok).length;
-    if (accepted > 0) this.#pace.add(accepted, nowMs);
+    this.#pace.add(results.filter(({ ok }) => ok).length, nowMs);
     this.uptake.answered(batch.length, nowMs - (batch[0]?.startedMs ?? nowMs), nowMs);
     if (this.vitals && !this.aborted) measure(this.vitals, batch, results, this.#config.retry.maxAttempts, nowMs);
     const untried = batch.some((event) => attemptsOf(event) === 0);
