@@ -1,6 +1,7 @@
 // What stands between PostgreSQL's socket and pg: the rows of a page are taken, all else goes through, however it is cut.
 
 import { EventEmitter } from 'node:events';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import type pg from 'pg';
 import { expect, test } from 'vitest';
@@ -92,6 +93,16 @@ test('outside of a page rows are pg’s', () => {
   send(bytes.subarray(7));
   expect(Buffer.concat(passed)).toEqual(bytes);
   tap.open();
+  expect(tap.close().starts).toEqual([]);
+});
+
+test('what no PostgreSQL sends is passed on as well, and holds nobody up', () => {
+  const { tap, passed, send } = createTap();
+  const bytes = Buffer.from([0x16, 0xff, 0xff, 0xff, 0xff, 0x01, 0x02]);
+  tap.open();
+  // A loop without an end would hold up the timeout of the test as well.
+  runInNewContext('send()', { send: () => send(bytes) }, { timeout: 10_000 });
+  expect(Buffer.concat(passed)).toEqual(bytes);
   expect(tap.close().starts).toEqual([]);
 });
 
