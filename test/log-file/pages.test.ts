@@ -7,8 +7,8 @@ import { expect, test } from 'vitest';
 import { createRowShape } from '../../src/event/event.ts';
 import type { Batch } from '../../src/flow/batch.ts';
 import { endPage } from '../../src/flow/page-buffers.ts';
-import { waitFor } from '../helpers/wait-for.ts';
 import { eventsInPage, spoilFreePages } from '../flow/pages.ts';
+import { waitFor } from '../helpers/wait-for.ts';
 import { createFailingCalls, errno } from './failing-calls.ts';
 import { logFileConfig, makeBatch, makeFolder, range, startStage } from './stage.ts';
 

@@ -106,6 +106,15 @@ test('what no PostgreSQL sends is passed on as well, and holds nobody up', () =>
   expect(tap.close().starts).toEqual([]);
 });
 
+test('a page grows with its rows', () => {
+  const { tap, send } = createTap();
+  // Larger than any buffer that is kept: it has to move at least once.
+  const rows = Array.from({ length: 10 }, (_, at) => [String(at), 'scomp', `${at}`.repeat(1024 * 1024)]);
+  tap.open();
+  for (const values of rows) send(rowMessage(values));
+  expect(valuesOf(tap.close())).toEqual(rows);
+});
+
 test('a page is used again once its events are done with, and who reads one of them then is told', () => {
   const { tap, send } = createTap();
   const read = (id: string) => {

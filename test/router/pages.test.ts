@@ -31,11 +31,22 @@ interface Delivered {
   readonly ok: boolean;
 }
 
+/** How a destination behaves. */
+interface Behaviour {
+  /** In turn: turns of the event loop until it answers, and whether it accepts. */
+  readonly answers: readonly (readonly [number, boolean])[];
+  readonly concurrency: number;
+  readonly batch: number;
+}
+
 const REFUSED = { ok: false, error: 'no', blame: 'event' } as const;
 
-/** How a destination behaves, in turn: turns of the event loop until it answers, and whether it accepts. */
 const answers = fc.array(fc.tuple(fc.nat({ max: 4 }), fc.boolean()), { minLength: 1, maxLength: 6 });
-const lane = fc.record({ answers, concurrency: fc.integer({ min: 1, max: 3 }), batch: fc.constantFrom(1, 1, 7) });
+const lane: fc.Arbitrary<Behaviour> = fc.record({
+  answers,
+  concurrency: fc.integer({ min: 1, max: 3 }),
+  batch: fc.constantFrom(1, 1, 7),
+});
 /** Sizes of the messages: a few bytes, as most; too large for a shared block; more than is left in one. */
 const message = fc.oneof({ weight: 6, arbitrary: fc.nat({ max: 400 }) }, fc.nat({ max: 20_000 }));
 const page = fc.oneof(
@@ -45,7 +56,7 @@ const page = fc.oneof(
 );
 
 test('each destination gets each event once, in its own bytes, while pages are used for others', async () => {
-  const run = async (lanes: readonly fc.TypeOfArbitrary<typeof lane>[], pages: readonly (readonly number[])[]) => {
+  const run = async (lanes: readonly Behaviour[], pages: readonly (readonly number[])[]) => {
     const delivered: Delivered[] = [];
     /** As PostgreSQL would have them. */
     const open = new Map<string, Settled>();
@@ -55,7 +66,7 @@ test('each destination gets each event once, in its own bytes, while pages are u
     const regime = regimeOf({
       routes: keys.map((to, at) => ({ to, concurrency: lanes[at]?.concurrency ?? 1, continues: true })),
     });
-    const destinationOf = (key: string, { answers, batch }: fc.TypeOfArbitrary<typeof lane>): Destination => {
+    const destinationOf = (key: string, { answers, batch }: Behaviour): Destination => {
       const bodyOf = createHttpBodyBuilder({ format: 'json', columns: 'all', expandJsonColumns: [] });
       const asked = new Map<string, number>();
       return {
@@ -102,9 +113,7 @@ test('each destination gets each event once, in its own bytes, while pages are u
         const { to, id } = item;
         if (to === null || !isPendingAt(to, due.destinationId, 1) || due.roomForDue.events === 0) continue;
         const [fetched] = inFlight ? [] : eventsInPage(SHAPE, [rowOf.get(id) ?? []]);
-        const event = fetched
-          ? toBatchEvent(fetched, to, false)
-          : router.takeShared(id, due.destinationId, regime);
+        const event = fetched ? toBatchEvent(fetched, to, false) : router.takeShared(id, due.destinationId, regime);
         if (event && router.offerDue(due, event, regime)) inFlight = true;
       }
       if (inFlight && open.get(item.id) === item) open.set(item.id, { ...item, inFlight });
@@ -134,7 +143,9 @@ test('each destination gets each event once, in its own bytes, while pages are u
       expect(bodies).toEqual([`{"id":${id},"event_type":"scomp","mailclass":null,"message":"${text}"}`, text]);
     }
     const accepted = delivered.filter(({ ok }) => ok).map(({ key, id }) => `${id} at ${key}`);
-    expect(accepted.toSorted()).toEqual([...rowOf.keys()].flatMap((id) => keys.map((key) => `${id} at ${key}`)).toSorted());
+    expect(accepted.toSorted()).toEqual(
+      [...rowOf.keys()].flatMap((id) => keys.map((key) => `${id} at ${key}`)).toSorted(),
+    );
     expect([...errors].filter((error) => error !== REFUSED.error)).toEqual([]);
   };
   await fc.assert(
