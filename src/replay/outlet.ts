@@ -9,7 +9,8 @@
 import type { DeliveryResult } from '../destinations/destination.ts';
 import { failureAt } from '../flow/standing.ts';
 import { backoffMs } from '../lib/backoff.ts';
-import type { Lane, LaneEvent } from '../router/lane.ts';
+import type { Lane } from '../router/lane.ts';
+import type { LaneEvent } from '../router/lane-queue.ts';
 import { fail } from '../router/transitions.ts';
 import type { PendingEvent } from './pending.ts';
 

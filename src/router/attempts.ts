@@ -2,7 +2,7 @@
 
 import type { DeliveryResult } from '../destinations/destination.ts';
 import type { Attempt } from '../flow/attempt.ts';
-import type { LaneEvent } from './lane.ts';
+import type { LaneEvent } from './lane-queue.ts';
 
 /**
  * An attempt that has ended.

@@ -4,7 +4,8 @@
 // second. One whose answers say that it is slower is not waited for. One that gave too few answers lately to tell, new
 // or very slow, is waited for 50 ms, within the same bound, and once a second when that was in vain.
 
-import type { Lane, LaneEvent } from './lane.ts';
+import type { Lane } from './lane.ts';
+import type { LaneEvent } from './lane-queue.ts';
 
 const PATIENCE_MS_PER_EVENT = 0.2;
 const UNKNOWN_MS = 50;

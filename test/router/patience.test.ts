@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import type { Lane, LaneEvent } from '../../src/router/lane.ts';
+import type { Lane } from '../../src/router/lane.ts';
+import type { LaneEvent } from '../../src/router/lane-queue.ts';
 import { Patience } from '../../src/router/patience.ts';
 import { Uptake } from '../../src/router/uptake.ts';
 
