@@ -17,6 +17,9 @@ export interface Way extends BashOptions {
 }
 
 const PACKAGING = { not: 'it is about the package: CI and the demo’s tests run it' };
+const MEASURES = { not: 'it takes minutes or hours, and measures: test/bench has its tests' };
+const SYSTEMD = { not: 'no service manager runs here' };
+const CONTAINERS = { not: 'no container engine runs here' };
 const PROCESSOR: Way = { until: /started as the writer/, stderr: /started as the writer/ };
 /** INFO and WARN, no ERROR. */
 const DIAGNOSTICS = /^(?!.*"level":[56]0)/s;
@@ -26,6 +29,11 @@ const RECORDER: Way = { folder: 'var/log/app', stderr: /^(?!.*:\d+: )/s };
 /** Another program may have the usual port. */
 const ANY_PORT = 'tailrace intake --listen 127.0.0.1:0';
 
+const MONITORED = 'tailrace run --http 127.0.0.1:0';
+/** In a folder with a configuration whose destinations accept, and rotated files. */
+const REPLAY: Way = { folder: 'var/log/replay' };
+/** Destinations refuse, and nobody runs the processor: it finds that. */
+const DOCTOR: Way = { codes: [0, 1] };
 /** It shows its progress. */
 const CURL: Way = { beside: ANY_PORT, stderr: /% Total/ };
 
@@ -35,12 +43,26 @@ export const WAYS: Readonly<Record<string, Way>> = {
   'npm ci': PACKAGING,
   'npm prune --omit=dev --omit=optional': PACKAGING,
   'ln -s "$PWD/bin/tailrace.js" /usr/local/bin/tailrace': PACKAGING,
-  'npm run bench -- drain http peers': { not: 'it takes an hour: test/bench has its tests' },
-  'npm run build && node test/bench/shards.mjs 200000 1 2 4': { not: 'it takes minutes, and measures' },
+  ...Object.fromEntries(
+    [
+      '',
+      ' -- drain http peers',
+      ' -- drain http',
+      ' -- --list',
+      ' -- drain --events 1000000 --pairs 9 --json /tmp/drain.json',
+      ' -- soak --minutes 60',
+      ' -- shards --events 200000',
+    ].map((rows) => [`npm run bench${rows}`, MEASURES]),
+  ),
   'tailrace demo': { not: 'test/demo.test.ts runs it' },
   'tailrace demo --keep --directory /tmp/try': { not: 'test/demo.test.ts runs it' },
-  "systemctl stop 'tailrace@*'": { not: 'no service manager runs here' },
-  'systemctl start tailrace@0 tailrace@1 tailrace@2 tailrace@3': { not: 'no service manager runs here' },
+  "systemctl stop 'tailrace@*'": SYSTEMD,
+  'systemctl start tailrace@0 tailrace@1 tailrace@2 tailrace@3': SYSTEMD,
+  'systemctl daemon-reload && systemctl enable --now tailrace': SYSTEMD,
+  'systemctl status tailrace': SYSTEMD,
+  'useradd --system --home-dir /nonexistent --shell /usr/sbin/nologin tailrace': { not: 'it changes the machine' },
+  'podman build -f docs/deploy/Containerfile -t tailrace .': CONTAINERS,
+  'podman run --rm tailrace check --help': CONTAINERS,
 
   'tailrace run': PROCESSOR,
   'tailrace run --shard 0/2 --config a.json': PROCESSOR,
@@ -83,5 +105,42 @@ export const WAYS: Readonly<Record<string, Way>> = {
       `curl -d '{"event_type": "scomp", "email": "ann@example.org"}' -H 'Content-Type: application/json' http://127.0.0.1:8025/events`,
     ].map((line) => [line, CURL]),
   ),
+  'tailrace run --http 127.0.0.1:9464': { ...PROCESSOR, as: MONITORED },
+  'tailrace run --http 0.0.0.0:9464 --http-token-file /etc/tailrace/http-tokens': {
+    ...PROCESSOR,
+    as: 'tailrace run --http 0.0.0.0:0 --http-token-file /etc/tailrace/http-tokens',
+  },
+  'curl -s http://127.0.0.1:9464/metrics | grep tailrace_writer': { beside: MONITORED },
+  'curl -s http://127.0.0.1:9464/readyz': { beside: MONITORED },
+  ...Object.fromEntries(
+    [
+      'tailrace doctor',
+      'tailrace doctor --config /etc/tailrace/event_processor.json',
+      'tailrace doctor --config /etc/tailrace/event_processor.json --database postgresql://tailrace@/mail',
+      'tailrace doctor --json | jq \'.checks[] | select(.state != "ok")\'',
+    ].map((line) => [line, DOCTOR]),
+  ),
+  ...Object.fromEntries(
+    [
+      'tailrace replay --dry-run events.jsonl*',
+      'tailrace replay --rate 500 events.jsonl*',
+      'tailrace replay --from 2026-11-21T22:00 --to 2026-11-22T03:00 events.jsonl*',
+      'tailrace replay --dry-run --from 2026-11-21T22:00 events.jsonl*',
+      'tailrace replay --from 2026-11-21T22:00 events.jsonl*',
+      'tailrace replay --type scomp --where listid=weekly events.jsonl',
+      'tailrace replay --destination crm --rate 100 events.jsonl',
+    ].map((line) => [line, REPLAY]),
+  ),
+  'tailrace replay replay.rejected.jsonl': {
+    ...REPLAY,
+    after: 'cp /var/log/replay/events.jsonl /var/log/replay/replay.rejected.jsonl',
+  },
+  'tailrace replay --resume': {
+    ...REPLAY,
+    after: `cd /var/log/replay && { tailrace replay --rate 1 events.jsonl* >/dev/null &
+      until [ -e replay.checkpoint.json ]; do sleep 0.1; done
+      kill $!; wait $!; [ $? = 75 ]; }`,
+  },
+  'jq -r .input events.jsonl.rejected.jsonl > mended.jsonl': { folder: 'var/log/app' },
   'man -l docs/tailrace.1': { stderr: /^$|cannot chdir|troff/ },
 };
