@@ -141,6 +141,11 @@ export const WAYS: Readonly<Record<string, Way>> = {
       until [ -e replay.checkpoint.json ]; do sleep 0.1; done
       kill $!; wait $!; [ $? = 75 ]; }`,
   },
+  'jq -r .input events.jsonl.rejected.jsonl': { folder: 'var/log/app' },
   'jq -r .input events.jsonl.rejected.jsonl > mended.jsonl': { folder: 'var/log/app' },
+  // Others name it too.
+  'tailrace check new.json && mv new.json event_processor.json': {
+    as: 'cp new.json kept.json && tailrace check new.json && mv new.json event_processor.json && mv kept.json new.json',
+  },
   'man -l docs/tailrace.1': { stderr: /^$|cannot chdir|troff/ },
 };

@@ -203,7 +203,10 @@ async function furnishReplay(folder: string, url: string): Promise<void> {
     { name: 'crm', matches: { event_type: 'scomp' }, continue: true, destination: { type: 'http_post', url } },
     { name: 'statistics', matches: { all: true }, destination: { type: 'http_post', url } },
   ];
-  await writeFile(join(folder, 'event_processor.json'), JSON.stringify({ event_destinations: entries }));
+  await writeFile(
+    join(folder, 'event_processor.json'),
+    JSON.stringify({ use_json_for_http_post: true, event_destinations: entries }),
+  );
   const line = (id: number) =>
     `{"time_written_to_logfile":1795302762.${String(id).padStart(6, '0')},"event_id":${id},"event_time":1795302760,"event_type":"scomp","listid":"weekly"}\n`;
   const lines = Array.from({ length: 80 }, (_, at) => line(at + 1));
