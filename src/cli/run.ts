@@ -2,8 +2,8 @@
 
 import type { Config } from '../config/config.ts';
 import { formatProblem } from '../config/problem.ts';
-import { EXIT, messageOf, TailraceError } from '../lib/errors.ts';
-import { onFatalError } from '../lib/last-words.ts';
+import { EXIT, TailraceError } from '../lib/errors.ts';
+import { logLastWords } from '../lib/last-words.ts';
 import { createLogger } from '../lib/logger.ts';
 import { createServiceManager } from '../lib/service-manager.ts';
 import { onSignals } from '../lib/shutdown.ts';
@@ -70,12 +70,7 @@ export const run: Command = {
 
     const once = args.once === true;
     const logger = createLogger({ level: once && args.logLevel === 'info' ? 'warn' : String(args.logLevel) });
-    const endListening = onFatalError((error) => {
-      logger.fatal(
-        { error: messageOf(error), stack: error instanceof Error ? error.stack : undefined },
-        'tailrace has a bug and ends; nothing is lost, start it again',
-      );
-    });
+    const endListening = logLastWords(logger);
     const stop = new AbortController();
     let logFile = config.logFile;
     const monitoring = await openMonitoring(args, env, {
