@@ -1,12 +1,12 @@
 // `tailrace check`: says everything that is wrong with a configuration file before a running tailrace has to.
 
 import type { Config } from '../config/config.ts';
-import { CONFIG_LOCATIONS, findConfigFile } from '../config/find.ts';
 import { printJsonSchema } from '../config/json-schema.ts';
 import { type LoadedConfig, loadConfig } from '../config/load.ts';
 import { formatProblem } from '../config/problem.ts';
-import { EXIT, TailraceError } from '../lib/errors.ts';
+import { EXIT } from '../lib/errors.ts';
 import type { Command, CommandContext } from './command.ts';
+import { requireConfigFile } from './configuration.ts';
 
 /** The command `check`: problems and warnings on standard error, one a line; what is good on standard output. */
 export const check: Command = {
@@ -32,22 +32,14 @@ export const check: Command = {
       context.stdout.write(printJsonSchema());
       return EXIT.ok;
     }
-    const loaded = await loadConfig(chooseFile(args.file ?? args.config, context.env), { env: context.env });
+    const { env } = context;
+    const file = requireConfigFile(args.file ?? args.config, env, 'name one, or let `tailrace init` write one');
+    const loaded = await loadConfig(file, { env });
     if (args.json === true) context.stdout.write(`${JSON.stringify(summarize(loaded))}\n`);
     else report(loaded, context);
     return loaded.config ? EXIT.ok : EXIT.problem;
   },
 };
-
-function chooseFile(named: unknown, env: NodeJS.ProcessEnv): string {
-  const found = findConfigFile({ option: typeof named === 'string' ? named : undefined, env });
-  if (found) return found.file;
-  const places = CONFIG_LOCATIONS.join(', ');
-  throw new TailraceError(
-    'CONFIG_NOT_FOUND',
-    `there is no configuration file in the usual places (${places}); name one, or let \`tailrace init\` write one`,
-  );
-}
 
 function summarize({ file, config, problems, warnings }: LoadedConfig) {
   return { file, good: config !== null, problems, warnings };

@@ -51,7 +51,7 @@ export const explain: Command = {
       .option('json', { type: 'boolean', default: false, describe: 'print one JSON object per event' }),
   async run(args, context) {
     const wanted = readWanted(args);
-    const loaded = await loadGoodConfig(args, context);
+    const loaded = await loadGoodConfig(args.config, context);
     if (loaded === null) return EXIT.problem;
     // One that is only read from a file needs no database, but what it says is used where it is named.
     if (wanted.id === null && databaseUrl(args, context.env) === undefined) {

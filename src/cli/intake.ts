@@ -5,7 +5,7 @@ import { parseListenAddress, printAddress } from '../http/listen-address.ts';
 import { loadTokens } from '../http/tokens.ts';
 import { INTAKE_TOKENS, startIntake } from '../intake/intake.ts';
 import { EXIT, messageOf, TailraceError } from '../lib/errors.ts';
-import { onFatalError } from '../lib/last-words.ts';
+import { logLastWords } from '../lib/last-words.ts';
 import { createLogger } from '../lib/logger.ts';
 import { onSignals } from '../lib/shutdown.ts';
 import { version } from '../lib/version.ts';
@@ -69,12 +69,7 @@ export const intake: Command = {
     const address = await parseListenAddress(String(args.listen));
     const tokens = await loadTokens(tokenFile, env, INTAKE_TOKENS);
     const logger = createLogger({ level: String(args.logLevel) });
-    const endListening = onFatalError((error) => {
-      logger.fatal(
-        { error: messageOf(error), stack: error instanceof Error ? error.stack : undefined },
-        'tailrace has a bug and ends; nothing is lost, start it again',
-      );
-    });
+    const endListening = logLastWords(logger);
     let hangUp = (): void => {};
     const stopped = new Promise<string>((resolve) => {
       onSignals({ onStop: resolve, onHangup: () => hangUp() });

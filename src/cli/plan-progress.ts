@@ -1,7 +1,7 @@
 // Progress of a long count, on a terminal only.
 
+import { duration } from '../lib/quantity.ts';
 import type { CommandContext } from './command.ts';
-import { duration } from './status.ts';
 
 const EVERY_MS = 100;
 /** What comes before says little about how long the rest takes. */

@@ -1,8 +1,9 @@
 // A plan for a person.
 
+import { duration } from '../lib/quantity.ts';
 import type { TypeCount } from '../plan.ts';
+import { inColumns } from './columns.ts';
 import type { PlanReport, ReckonedRate, ReportedDestination } from './plan-report.ts';
-import { duration } from './status.ts';
 
 /** Types of a pile that are shown. */
 const MAX_TYPES = 12;
@@ -56,14 +57,7 @@ function table(destinations: readonly ReportedDestination[]): string[] {
     duration(each.oldest_seconds),
     takes(each),
   ]);
-  const widths = head.map((title, at) => Math.max(title.length, ...rows.map((row) => row[at]?.length ?? 0)));
-  const isNumber = (at: number): boolean => at >= 1 && at <= 7;
-  return [head, ...rows].map((row) =>
-    row
-      .map((cell, at) => (isNumber(at) ? cell.padStart(widths[at] ?? 0) : cell.padEnd(widths[at] ?? 0)))
-      .join('  ')
-      .trimEnd(),
-  );
+  return inColumns([head, ...rows], (at) => at >= 1 && at <= 7);
 }
 
 /** `2h 46m at 0.1/s (measured)`. */

@@ -45,7 +45,7 @@ export const plan: Command = {
       .option('json', { type: 'boolean', default: false, describe: 'print one JSON object' }),
   async run(args, context) {
     const options = readOptions(args);
-    const loaded = await loadGoodConfig(args, context);
+    const loaded = await loadGoodConfig(args.config, context);
     if (loaded === null) return EXIT.problem;
     const { file, config } = loaded;
     const stop = new AbortController();

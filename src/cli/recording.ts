@@ -21,6 +21,7 @@ import {
   switchKey,
 } from '../recording/switch-store.ts';
 import { placeOf } from '../recording/switches.ts';
+import { inColumns } from './columns.ts';
 import type { Command, CommandContext } from './command.ts';
 import { controlOption, findControl } from './control.ts';
 import { databaseOption, databaseUrl } from './database.ts';
@@ -150,7 +151,7 @@ async function list(
   ]);
   if (wanted.length === RECORDING_SWITCHES.length)
     rows.push(['(other types)', '-', 'on', others.toLocaleString('en-US'), '0', '-']);
-  for (const line of table([head, ...rows])) stdout.write(`${line}\n`);
+  for (const line of inColumns([head, ...rows], (at) => at === 3 || at === 4)) stdout.write(`${line}\n`);
   for (const problem of problems) stderr.write(`warning: ${problem}\n`);
   return EXIT.ok;
 }
@@ -158,15 +159,4 @@ async function list(
 function place({ origin, type, where }: RecordingSwitch, directory: ControlDirectory | null): string {
   if (origin === 'studio') return `${STUDIO_TABLE}.${where}`;
   return directory ? join(directory.path, where) : `${ENGINE_TABLE} (${type})`;
-}
-
-function table(rows: readonly (readonly string[])[]): string[] {
-  const widths = rows[0]?.map((_, at) => Math.max(...rows.map((row) => row[at]?.length ?? 0))) ?? [];
-  const isNumber = (at: number): boolean => at === 3 || at === 4;
-  return rows.map((row) =>
-    row
-      .map((cell, at) => (isNumber(at) ? cell.padStart(widths[at] ?? 0) : cell.padEnd(widths[at] ?? 0)))
-      .join('  ')
-      .trimEnd(),
-  );
 }

@@ -3,9 +3,6 @@
 import { stat } from 'node:fs/promises';
 import { relative, resolve } from 'node:path';
 import type { Config } from '../config/config.ts';
-import { CONFIG_LOCATIONS, findConfigFile } from '../config/find.ts';
-import { loadConfig } from '../config/load.ts';
-import { formatProblem } from '../config/problem.ts';
 import { EXIT, TailraceError } from '../lib/errors.ts';
 import { createLogger } from '../lib/logger.ts';
 import { onSignals } from '../lib/shutdown.ts';
@@ -17,6 +14,7 @@ import { resumedWishes } from '../replay/resumption.ts';
 import { planRoutes } from '../replay/routes.ts';
 import { createSelection } from '../replay/selection.ts';
 import type { Command, CommandContext } from './command.ts';
+import { loadGoodConfig, requireConfigFile } from './configuration.ts';
 import { REPEATABLE, type ReplayArguments, readArguments, replayOptions } from './replay-arguments.ts';
 import { createReplayPrinter } from './replay-report.ts';
 
@@ -110,16 +108,11 @@ export const replay: Command = {
 };
 
 /** @throws {TailraceError} `CONFIG_NOT_FOUND`, `CONFIG_INVALID`. */
-async function configOf(option: string | undefined, { env, stderr }: CommandContext): Promise<Config> {
-  const file = findConfigFile({ option, env })?.file;
-  if (file === undefined) {
-    const places = CONFIG_LOCATIONS.join(', ');
-    const message = `there is no configuration file in the usual places (${places}); name the one that says where events go with --config`;
-    throw new TailraceError('CONFIG_NOT_FOUND', message);
-  }
-  const { config, problems } = await loadConfig(file, { env });
-  if (config !== null) return config;
-  for (const problem of problems) stderr.write(`${formatProblem(file, problem)}\n`);
+async function configOf(named: string | undefined, context: CommandContext): Promise<Config> {
+  const advice = 'name the one that says where events go with --config';
+  const file = requireConfigFile(named, context.env, advice);
+  const loaded = await loadGoodConfig(file, context);
+  if (loaded !== null) return loaded.config;
   throw new TailraceError('CONFIG_INVALID', `${file} is no good configuration`);
 }
 

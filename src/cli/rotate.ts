@@ -3,13 +3,11 @@
 
 import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { CONFIG_LOCATIONS, findConfigFile } from '../config/find.ts';
-import { loadConfig } from '../config/load.ts';
-import { formatProblem } from '../config/problem.ts';
 import { codeOf, EXIT, messageOf, TailraceError } from '../lib/errors.ts';
 import { stateDirectory } from '../log-file/local-lock.ts';
 import { askToReopen, waitUntilLeft } from '../log-file/rotate-request.ts';
-import { type Command, type CommandContext, textOf } from './command.ts';
+import type { Command, CommandContext } from './command.ts';
+import { loadGoodConfig, requireConfigFile } from './configuration.ts';
 
 const DEFAULT_TIMEOUT_S = 30;
 
@@ -43,7 +41,7 @@ export const rotate: Command = {
       });
     }
     const named = Array.isArray(args.files) ? args.files.map(String) : [];
-    const files = named.length > 0 ? named : [await configuredFile(textOf(args.config), context)];
+    const files = named.length > 0 ? named : [await configuredFile(args.config, context)];
     const deadlineMs = performance.now() + timeoutMs;
     // One after the other would make the last one wait for all that is slow before it.
     const outcomes = await Promise.allSettled(
@@ -57,24 +55,18 @@ export const rotate: Command = {
   },
 };
 
-async function configuredFile(option: string | undefined, { env, stderr }: CommandContext): Promise<string> {
-  const file = findConfigFile({ option, env })?.file;
-  if (file === undefined) {
-    throw new TailraceError(
-      'CONFIG_NOT_FOUND',
-      `there is no configuration file in the usual places (${CONFIG_LOCATIONS.join(', ')}); name the log file, or a configuration with --config`,
-    );
-  }
-  const { config, problems } = await loadConfig(file, { env });
-  if (config === null) {
-    for (const problem of problems) stderr.write(`${formatProblem(file, problem)}\n`);
+async function configuredFile(named: unknown, context: CommandContext): Promise<string> {
+  const file = requireConfigFile(named, context.env, 'name the log file, or a configuration with --config');
+  const loaded = await loadGoodConfig(file, context);
+  if (loaded === null) {
     throw new TailraceError(
       'CONFIG_INVALID',
       `${file} does not say which log file it is; name the log file itself: tailrace rotate FILE`,
     );
   }
-  if (config.logFile === null) throw new TailraceError('LOG_FILE_UNKNOWN', `${file} names no log file to rotate`);
-  return config.logFile.filename;
+  const { logFile } = loaded.config;
+  if (logFile === null) throw new TailraceError('LOG_FILE_UNKNOWN', `${file} names no log file to rotate`);
+  return logFile.filename;
 }
 
 /** @param deadlineMs null = do not wait. @returns what to tell a person. */

@@ -1,11 +1,9 @@
 // `tailrace run`: the processor, for ever or once.
 
 import type { Config } from '../config/config.ts';
-import { CONFIG_LOCATIONS, findConfigFile } from '../config/find.ts';
-import { loadConfig } from '../config/load.ts';
 import { formatProblem } from '../config/problem.ts';
-import { EXIT, messageOf, TailraceError } from '../lib/errors.ts';
-import { onFatalError } from '../lib/last-words.ts';
+import { EXIT, TailraceError } from '../lib/errors.ts';
+import { logLastWords } from '../lib/last-words.ts';
 import { createLogger } from '../lib/logger.ts';
 import { createServiceManager } from '../lib/service-manager.ts';
 import { onSignals } from '../lib/shutdown.ts';
@@ -14,6 +12,7 @@ import { createProcessor } from '../processor.ts';
 import { MOST_SHARDS, parseShard, WHOLE } from '../queue/slots.ts';
 import { type RecordingSettings, startMirror } from '../recording/mirror.ts';
 import type { Command } from './command.ts';
+import { loadGoodConfig } from './configuration.ts';
 import { controlOption, findControl } from './control.ts';
 import { databaseOption, databaseUrl } from './database.ts';
 import { assertDryRunUsage, dryRun } from './dry-run.ts';
@@ -54,7 +53,7 @@ export const run: Command = {
         describe: 'least important diagnostics to print',
       }),
   async run(args, context) {
-    const { env, stdout, stderr } = context;
+    const { env, stdout } = context;
     assertDryRunUsage(args);
     const shard = args.shard === undefined ? WHOLE : parseShard(String(args.shard));
     if (shard === null) {
@@ -64,27 +63,14 @@ export const run: Command = {
         { exitCode: EXIT.usage },
       );
     }
-    const file = findConfigFile({ option: typeof args.config === 'string' ? args.config : undefined, env })?.file;
-    if (file === undefined) {
-      throw new TailraceError(
-        'CONFIG_NOT_FOUND',
-        `there is no configuration file in the usual places (${CONFIG_LOCATIONS.join(', ')}); name one with --config, or let \`tailrace init\` write one`,
-      );
-    }
-    const loaded = await loadConfig(file, { env });
-    const { config } = loaded;
-    for (const problem of loaded.problems) stderr.write(`${formatProblem(file, problem)}\n`);
-    if (config === null) return EXIT.problem;
+    const loaded = await loadGoodConfig(args.config, context);
+    if (loaded === null) return EXIT.problem;
+    const { file, config } = loaded;
     if (args.dryRun === true) return await dryRun(args, config, context);
 
     const once = args.once === true;
     const logger = createLogger({ level: once && args.logLevel === 'info' ? 'warn' : String(args.logLevel) });
-    const endListening = onFatalError((error) => {
-      logger.fatal(
-        { error: messageOf(error), stack: error instanceof Error ? error.stack : undefined },
-        'tailrace has a bug and ends; nothing is lost, start it again',
-      );
-    });
+    const endListening = logLastWords(logger);
     const stop = new AbortController();
     let logFile = config.logFile;
     const monitoring = await openMonitoring(args, env, {
@@ -103,7 +89,7 @@ export const run: Command = {
       signal: mirroring.signal,
     });
     const processor = createProcessor({
-      loaded: { ...loaded, config },
+      loaded,
       database: databaseUrl(args, env),
       env,
       once,

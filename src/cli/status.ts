@@ -5,6 +5,7 @@ import { EXIT } from '../lib/errors.ts';
 import { count, duration } from '../lib/quantity.ts';
 import { type DestinationStatus, readStatus, type Status } from '../queue/status.ts';
 import type { Writer } from '../queue/writers.ts';
+import { inColumns } from './columns.ts';
 import type { Command } from './command.ts';
 import { databaseOption, withSession } from './database.ts';
 
@@ -36,8 +37,6 @@ export const status: Command = {
     return EXIT.ok;
   },
 };
-
-export { duration };
 
 function render({ writer, shards, queued, queued_is_minimum, left, oldest_seconds, destinations }: Status): string {
   const lines = [
@@ -78,14 +77,7 @@ function table(destinations: readonly DestinationStatus[]): string[] {
     each.per_second === null ? '-' : `${rate(each.per_second)}/s`,
     each.last_error ?? '-',
   ]);
-  const widths = head.map((title, at) => Math.max(title.length, ...rows.map((row) => row[at]?.length ?? 0)));
-  const isNumber = (at: number): boolean => at >= 2 && at <= 7;
-  return [head, ...rows].map((row) =>
-    row
-      .map((cell, at) => (isNumber(at) ? cell.padStart(widths[at] ?? 0) : cell.padEnd(widths[at] ?? 0)))
-      .join('  ')
-      .trimEnd(),
-  );
+  return inColumns([head, ...rows], (at) => at >= 2 && at <= 7);
 }
 
 /** `open, probe in 42s`. */

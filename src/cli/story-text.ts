@@ -1,7 +1,7 @@
 // An event's story for a person.
 
+import { duration } from '../lib/quantity.ts';
 import type { TracedPair } from '../queue/trace.ts';
-import { duration } from './status.ts';
 import type { Story, StoryAttempt } from './story.ts';
 
 /** What was looked at: said where something was not found. */

@@ -1,11 +1,8 @@
-// Finds single events in the log file and the delivery log and in what they were renamed to, compressed or not: one pass
-// over each file, in constant memory.
+// Finds single events in a file of the log or of the delivery log, compressed or not: one pass over it, in constant memory.
 
 import { access, constants } from 'node:fs/promises';
-import { basename, dirname, extname, join } from 'node:path';
 import { jsonString } from '../event/json-string.ts';
 import { scanLines } from './journal/scan-lines.ts';
-import { regularFiles } from './journal/search.ts';
 
 /** A line that was found. */
 export interface FoundLine {
@@ -29,19 +26,6 @@ export interface WantedEvents {
 const LINE = /^\{"time_written_to_logfile":[\d.]+,"event_id":(-?\d+),/;
 const ATTEMPT = /^\{"time":[\d.]+,"event_id":(-?\d+),/;
 const HEAD_BYTES = 96;
-
-/**
- * The files of a log, oldest first: itself, dated ones and what rotation made of it. They stand in its folder, and their
- * names begin as its own does.
- */
-export async function filesOf(filename: string): Promise<readonly string[]> {
-  const stem = basename(filename, extname(filename));
-  const files = await regularFiles(dirname(filename)).catch(() => []);
-  return files
-    .filter(({ path }) => basename(path).startsWith(stem))
-    .sort((a, b) => a.mtimeMs - b.mtimeMs)
-    .map(({ path }) => join(dirname(filename), basename(path)));
-}
 
 /** Whether a file may be read. */
 export const isReadable = (path: string): Promise<boolean> =>

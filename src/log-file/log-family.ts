@@ -2,15 +2,28 @@
 // them.
 
 import { existsSync } from 'node:fs';
-import { basename, extname } from 'node:path';
+import { basename, dirname, extname, join } from 'node:path';
 import { createFileName } from './file-name.ts';
-import { filesOf } from './find-event.ts';
+import { regularFiles } from './journal/search.ts';
 import { stateDirectory } from './local-lock.ts';
 
 const PACKED = /\.(?:gz|zst|xz|bz2)$/;
 /** What logrotate and `filename_append_date` add: a number, a date, a time. */
 const ADDED = /^[-._:TZ\d]*$/;
 const DATE = /\.\d{4}-\d{2}-\d{2}$/;
+
+/**
+ * The files of a log, oldest first: itself, dated ones and what rotation made of it. They stand in its folder, and their
+ * names begin as its own does; a neighbour's may be among them, in which a search finds nothing.
+ */
+export async function filesOf(filename: string): Promise<readonly string[]> {
+  const stem = basename(filename, extname(filename));
+  const files = await regularFiles(dirname(filename)).catch(() => []);
+  return files
+    .filter(({ path }) => basename(path).startsWith(stem))
+    .sort((a, b) => a.mtimeMs - b.mtimeMs)
+    .map(({ path }) => join(dirname(filename), basename(path)));
+}
 
 /**
  * The files of the log that a configuration names, without those of its neighbours (`events-deliveries.jsonl` is none of

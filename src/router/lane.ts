@@ -163,14 +163,12 @@ export class Lane implements ReportingLane {
   /** Starts what may be started; called when something was offered, has ended, or the right to write is back. */
   pump(): void {
     clearTimeout(this.#timer);
-    while (this.#requests < this.#config.concurrency && this.#options.mayDeliver()) {
+    let waitMs = 0;
+    while (waitMs <= 0 && this.#requests < this.#config.concurrency && this.#options.mayDeliver()) {
       const nowMs = performance.now();
-      const waitMs = this.#waitMs(nowMs);
-      if (waitMs > 0) {
-        if (waitMs < Number.POSITIVE_INFINITY) this.#pumpIn(waitMs);
-        return;
-      }
-      this.#start(nowMs);
+      waitMs = this.#waitMs(nowMs);
+      if (waitMs > 0) this.#pumpIn(waitMs);
+      else this.#start(nowMs);
     }
   }
 
@@ -190,12 +188,13 @@ export class Lane implements ReportingLane {
     const rateMs = this.#rate.waitMs(nowMs);
     if (this.#breaker.cause !== null) return Math.max(rateMs, this.#breaker.waitMs(nowMs));
     const { batch } = this.#config;
-    if (batch === null || this.#queue.queued >= this.#mostInBatch) return rateMs;
-    if (this.#refused || this.#queue.isFull) return rateMs;
+    if (batch === null || this.#queue.queued >= this.#mostInBatch || this.#refused || this.#queue.isFull) return rateMs;
     return Math.max(rateMs, oldestMs + batch.maxWaitMs - nowMs);
   }
 
+  /** @param waitMs infinite: something else will happen first, and pump then. */
   #pumpIn(waitMs: number): void {
+    if (waitMs === Number.POSITIVE_INFINITY) return;
     this.#timer = setTimeout(() => this.pump(), Math.ceil(Math.min(waitMs, MAX_TIMER_MS))).unref();
   }
 

@@ -1,6 +1,6 @@
 // Every example in --help, in the README and in the pages is run as it stands, by bash, in a world of its own.
 
-import { readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -10,12 +10,14 @@ import { WAYS, type Way } from './ways.ts';
 import { createExampleWorld, type World } from './world.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const PAGES = [
-  'README.md',
-  ...['configuration', 'operations', 'recording', 'intake', 'sizing', 'state', 'replay'].map(
-    (page) => `docs/${page}.md`,
-  ),
-];
+/** Pages whose examples a test of their own runs, in a world of theirs and against what the page shows. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  'docs/explain-and-plan.md': 'test/explain-and-plan.test.ts',
+  'docs/migration.md': 'test/examples/migration.test.ts',
+  'docs/verify-log.md': 'test/acceptance/verify-log.test.ts',
+};
+const pagesBelow = (await readdir(join(ROOT, 'docs'), { recursive: true })).map((path) => `docs/${path}`);
+const PAGES = ['README.md', ...pagesBelow.filter((path) => path.endsWith('.md') && !ELSEWHERE[path]).sort()];
 const TOOLS = ['jq', 'psql', 'curl', 'openssl', 'man'];
 
 /** The command lines of the console blocks, without the comments behind them. */
@@ -38,6 +40,10 @@ const places = new Map(
 
 test('every command shows an example', () => {
   expect(commands.filter(({ examples }) => examples.length === 0).map(({ usage }) => usage)).toEqual([]);
+});
+
+test.each(Object.entries(ELSEWHERE))('the examples of %s are run by %s', async (page, file) => {
+  expect(await readFile(join(ROOT, file), 'utf8')).toContain(page);
 });
 
 test('no way is kept for an example that is gone', () => {

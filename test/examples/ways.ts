@@ -17,6 +17,9 @@ export interface Way extends BashOptions {
 }
 
 const PACKAGING = { not: 'it is about the package: CI and the demo’s tests run it' };
+const MEASURES = { not: 'it takes minutes or hours, and measures: test/bench has its tests' };
+const SYSTEMD = { not: 'no service manager runs here' };
+const CONTAINERS = { not: 'no container engine runs here' };
 const PROCESSOR: Way = { until: /started as the writer/, stderr: /started as the writer/ };
 /** INFO and WARN, no ERROR. */
 const DIAGNOSTICS = /^(?!.*"level":[56]0)/s;
@@ -26,6 +29,11 @@ const RECORDER: Way = { folder: 'var/log/app', stderr: /^(?!.*:\d+: )/s };
 /** Another program may have the usual port. */
 const ANY_PORT = 'tailrace intake --listen 127.0.0.1:0';
 
+const MONITORED = 'tailrace run --http 127.0.0.1:0';
+/** In a folder with a configuration whose destinations accept, and rotated files. */
+const REPLAY: Way = { folder: 'var/log/replay' };
+/** Destinations refuse, and nobody runs the processor: it finds that. */
+const DOCTOR: Way = { codes: [0, 1] };
 /** It shows its progress. */
 const CURL: Way = { beside: ANY_PORT, stderr: /% Total/ };
 
@@ -43,11 +51,26 @@ export const WAYS: Readonly<Record<string, Way>> = {
   'npm ci': PACKAGING,
   'npm prune --omit=dev --omit=optional': PACKAGING,
   'ln -s "$PWD/bin/tailrace.js" /usr/local/bin/tailrace': PACKAGING,
-  'npm run bench -- drain http peers': { not: 'it takes an hour: test/bench has its tests' },
+  ...Object.fromEntries(
+    [
+      '',
+      ' -- drain http peers',
+      ' -- drain http',
+      ' -- --list',
+      ' -- drain --events 1000000 --pairs 9 --json /tmp/drain.json',
+      ' -- soak --minutes 60',
+      ' -- shards --events 200000',
+    ].map((rows) => [`npm run bench${rows}`, MEASURES]),
+  ),
   'tailrace demo': { not: 'test/demo.test.ts runs it' },
   'tailrace demo --keep --directory /tmp/try': { not: 'test/demo.test.ts runs it' },
-  "systemctl stop 'tailrace@*'": { not: 'no service manager runs here' },
-  'systemctl start tailrace@0 tailrace@1 tailrace@2 tailrace@3': { not: 'no service manager runs here' },
+  "systemctl stop 'tailrace@*'": SYSTEMD,
+  'systemctl start tailrace@0 tailrace@1 tailrace@2 tailrace@3': SYSTEMD,
+  'systemctl daemon-reload && systemctl enable --now tailrace': SYSTEMD,
+  'systemctl status tailrace': SYSTEMD,
+  'useradd --system --home-dir /nonexistent --shell /usr/sbin/nologin tailrace': { not: 'it changes the machine' },
+  'podman build -f docs/deploy/Containerfile -t tailrace .': CONTAINERS,
+  'podman run --rm tailrace check --help': CONTAINERS,
 
   'tailrace run': PROCESSOR,
   'tailrace run --shard 0/2 --config a.json': PROCESSOR,
@@ -90,26 +113,47 @@ export const WAYS: Readonly<Record<string, Way>> = {
       `curl -d '{"event_type": "scomp", "email": "ann@example.org"}' -H 'Content-Type: application/json' http://127.0.0.1:8025/events`,
     ].map((line) => [line, CURL]),
   ),
-  'tailrace replay --dry-run events.jsonl*': REPLAY,
-  'tailrace replay --dry-run --from 2026-11-21T22:00 events.jsonl*': REPLAY,
-  'tailrace replay --from 2026-11-21T22:00 events.jsonl*': replayed('--from 2026-11-21T22:00 events.jsonl*'),
-  'tailrace replay --from 2026-11-21T22:00 --to 2026-11-22T03:00 events.jsonl*': replayed(
-    '--from 2026-11-21T22:00 --to 2026-11-22T03:00 events.jsonl*',
+  'tailrace run --http 127.0.0.1:9464': { ...PROCESSOR, as: MONITORED },
+  'tailrace run --http 0.0.0.0:9464 --http-token-file /etc/tailrace/http-tokens': {
+    ...PROCESSOR,
+    as: 'tailrace run --http 0.0.0.0:0 --http-token-file /etc/tailrace/http-tokens',
+  },
+  'curl -s http://127.0.0.1:9464/metrics | grep tailrace_writer': { beside: MONITORED },
+  'curl -s http://127.0.0.1:9464/readyz': { beside: MONITORED },
+  ...Object.fromEntries(
+    [
+      'tailrace doctor',
+      'tailrace doctor --config /etc/tailrace/event_processor.json',
+      'tailrace doctor --config /etc/tailrace/event_processor.json --database postgresql://tailrace@/mail',
+      'tailrace doctor --json | jq \'.checks[] | select(.state != "ok")\'',
+    ].map((line) => [line, DOCTOR]),
   ),
-  'tailrace replay --rate 500 events.jsonl*': replayed('--rate 5000 events.jsonl*'),
-  // The configuration has no such destination.
-  'tailrace replay --destination crm --rate 100 events.jsonl': replayed(
-    "--destination 'suppression list' --rate 1000 events.jsonl",
+  ...Object.fromEntries(
+    [
+      'tailrace replay --dry-run events.jsonl*',
+      'tailrace replay --rate 500 events.jsonl*',
+      'tailrace replay --from 2026-11-21T22:00 --to 2026-11-22T03:00 events.jsonl*',
+      'tailrace replay --dry-run --from 2026-11-21T22:00 events.jsonl*',
+      'tailrace replay --from 2026-11-21T22:00 events.jsonl*',
+      'tailrace replay --type scomp --where listid=weekly events.jsonl',
+      'tailrace replay --destination crm --rate 100 events.jsonl',
+    ].map((line) => [line, REPLAY]),
   ),
+  'tailrace replay replay.rejected.jsonl': {
+    ...REPLAY,
+    after: 'cp /var/log/replay/events.jsonl /var/log/replay/replay.rejected.jsonl',
+  },
   'tailrace replay --resume': {
     ...REPLAY,
-    after:
-      'rm -f replay.checkpoint.json; tailrace replay --rate 1 events.jsonl & until test -e replay.checkpoint.json; do sleep 0.1; done; kill $!; wait $!; test -e replay.checkpoint.json',
-    as: 'tailrace replay --resume --attempts 1',
+    after: `cd /var/log/replay && { tailrace replay --rate 1 events.jsonl* >/dev/null &
+      until [ -e replay.checkpoint.json ]; do sleep 0.1; done
+      kill $!; wait $!; [ $? = 75 ]; }`,
   },
-  'tailrace replay replay.rejected.jsonl': {
-    ...replayed('replay.rejected.jsonl'),
-    after: 'rm -f replay.checkpoint.json; head -n 3 events.jsonl > replay.rejected.jsonl',
+  'jq -r .input events.jsonl.rejected.jsonl': { folder: 'var/log/app' },
+  'jq -r .input events.jsonl.rejected.jsonl > mended.jsonl': { folder: 'var/log/app' },
+  // Others name it too.
+  'tailrace check new.json && mv new.json event_processor.json': {
+    as: 'cp new.json kept.json && tailrace check new.json && mv new.json event_processor.json && mv kept.json new.json',
   },
   'man -l docs/tailrace.1': { stderr: /^$|cannot chdir|troff/ },
 };

@@ -7,6 +7,7 @@ import { copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
 import { TAILRACE } from '../helpers/cli.ts';
 import { createHttpReceiver } from '../helpers/http-receiver.ts';
 import { createTestDatabase } from '../helpers/postgres.ts';
@@ -17,6 +18,10 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const PATHS = /(?<![\w.~$}*/-])\/(?=(?:var|etc|run|archive|tmp)\/)/g;
 /** With the parameters that are to be kept. */
 const DATABASES = /postgres(?:ql)?:\/\/[^\s'"?]*(?:\?([^\s'"]*))?/g;
+const FOLDERS = [
+  ...['etc/tailrace', 'etc/bash_completion.d', 'etc/systemd/system', 'run/tailrace', 'archive', 'tmp', 'bin', '.zfunc'],
+  ...['var/log/app', 'var/log/replay'],
+];
 const PATIENCE_MS = 90_000;
 
 export interface Ended {
@@ -50,9 +55,9 @@ export async function createExampleWorld(options: { readonly bare?: boolean } = 
   const root = await mkdtemp(join(tmpdir(), 'tailrace-examples-'));
   const database = await createTestDatabase();
   const receiver = await createHttpReceiver({ status: 503 });
+  const accepting = await createHttpReceiver();
   const home = join(root, 'var/log/tailrace');
-  for (const folder of ['etc/tailrace', 'etc/bash_completion.d', 'run/tailrace', 'archive', 'tmp', 'bin', '.zfunc'])
-    await mkdir(join(root, folder), { recursive: true });
+  for (const folder of FOLDERS) await mkdir(join(root, folder), { recursive: true });
   await mkdir(home, { recursive: true });
   const program = (name: string, text: string) =>
     writeFile(join(root, 'bin', name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
@@ -129,11 +134,15 @@ export async function createExampleWorld(options: { readonly bare?: boolean } = 
     },
     async [Symbol.asyncDispose]() {
       await receiver.close();
+      await accepting.close();
       await database[Symbol.asyncDispose]();
       await rm(root, { recursive: true, force: true });
     },
   };
-  if (!options.bare) await furnish(world, home, receiver.url());
+  if (!options.bare) {
+    await furnish(world, home, receiver.url());
+    await furnishReplay(join(root, 'var/log/replay'), accepting.url());
+  }
   return world;
 }
 
@@ -161,11 +170,11 @@ async function furnish(world: World, home: string, url: string): Promise<void> {
   await writeFile(join(world.root, 'etc/tailrace/tokens'), 'a-token-of-more-than-16-characters\n', { mode: 0o600 });
   for (const input of ['monday.json', 'friday.jsonl', 'wednesday.jsonl', 'tuesday.json', 'monday.jsonl'])
     await writeFile(join(home, input), '{"event_type": "delivery_attempt"}\n');
-  await mkdir(join(world.root, 'var/log/app'));
   await copyFile(join(home, 'monday.jsonl'), join(world.root, 'var/log/app/events.jsonl'));
   await symlink(join(ROOT, 'docs'), join(home, 'docs'));
+  await symlink(join(world.root, 'archive'), join(home, 'archive'));
   const rejection = { source: 'events.jsonl', line: 1, error: 'event_type: missing', input: '{}' };
-  await writeFile(join(home, 'events.jsonl.rejected.jsonl'), `${JSON.stringify(rejection)}\n`);
+  await writeFile(join(world.root, 'var/log/app/events.jsonl.rejected.jsonl'), `${JSON.stringify(rejection)}\n`);
 
   const events = `{"event_type": "scomp", "event_unique_id": "d1f0c2"}
 {"event_type": "engine_open"}
@@ -186,4 +195,21 @@ async function furnish(world: World, home: string, url: string): Promise<void> {
     const { code, stderr } = await world.bash(line);
     if (code !== 0) throw new Error(`cannot furnish the world: ${line}\n${stderr}`);
   }
+}
+
+/** Log files of some length, and a configuration whose destinations take what is sent again. */
+async function furnishReplay(folder: string, url: string): Promise<void> {
+  const entries = [
+    { name: 'crm', matches: { event_type: 'scomp' }, continue: true, destination: { type: 'http_post', url } },
+    { name: 'statistics', matches: { all: true }, destination: { type: 'http_post', url } },
+  ];
+  await writeFile(
+    join(folder, 'event_processor.json'),
+    JSON.stringify({ use_json_for_http_post: true, event_destinations: entries }),
+  );
+  const line = (id: number) =>
+    `{"time_written_to_logfile":1795302762.${String(id).padStart(6, '0')},"event_id":${id},"event_time":1795302760,"event_type":"scomp","listid":"weekly"}\n`;
+  const lines = Array.from({ length: 80 }, (_, at) => line(at + 1));
+  await writeFile(join(folder, 'events.jsonl.1.gz'), gzipSync(lines.slice(0, 40).join('')));
+  await writeFile(join(folder, 'events.jsonl'), lines.slice(40).join(''));
 }
