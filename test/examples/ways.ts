@@ -37,14 +37,6 @@ const DOCTOR: Way = { codes: [0, 1] };
 /** It shows its progress. */
 const CURL: Way = { beside: ANY_PORT, stderr: /% Total/ };
 
-/** Two of its destinations refuse, and files beside the log hold lines that are no events. */
-const REPLAY: Way = { codes: [0, 1], stderr: /^/ };
-const replayed = (words: string): Way => ({
-  ...REPLAY,
-  after: 'rm -f replay.checkpoint.json',
-  as: `tailrace replay --attempts 1 ${words}`,
-});
-
 export const WAYS: Readonly<Record<string, Way>> = {
   'npm ci && npm run demo': PACKAGING,
   'npm ci && npm test': PACKAGING,
