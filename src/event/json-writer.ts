@@ -29,6 +29,12 @@ for (const [byte, letter] of [
 ] as const)
   SHORT_ESCAPES[byte] = letter.charCodeAt(0);
 
+/** In which kinds of numbers a byte stands. */
+const IN_INTEGER = 1;
+const IN_DOUBLE = 2;
+const PLACES_OF = new Uint8Array(256).fill(IN_INTEGER | IN_DOUBLE, ZERO, NINE + 1);
+for (const char of '-+.e') PLACES_OF[char.charCodeAt(0)] = IN_DOUBLE;
+
 /** Longest of all: `\u0000`. */
 const MOST_PER_BYTE = 6;
 /** Of a longer text the place that it takes is counted first, so that no six times as much is asked for. */
@@ -126,10 +132,34 @@ export class JsonWriter {
     const start = starts[at] as number;
     const end = ends[at] as number;
     if (form === 'string') this.string(row, start, end);
-    else if (form === 'digits' || (form === 'double' && isNumber(row, start))) this.raw(row, start, end);
+    else if (form === 'digits') this.#number(row, start, end, IN_INTEGER);
+    else if (form === 'double') this.#number(row, start, end, IN_DOUBLE);
     else if (form === 'boolean') this.raw(row[start] === LETTER_T ? TRUE : FALSE);
     else if (form === 'object') this.#object(row, start, end);
     else this.string(row, start, end);
+  }
+
+  /**
+   * A number as it stands. What is none is a string: NaN and the infinities, and for some seconds the texts of a column whose
+   * type has just been changed, which must not tear a line.
+   */
+  #number(source: Uint8Array, start: number, end: number, kind: number): void {
+    this.reserve(end - start);
+    const { bytes } = this;
+    let to = this.length;
+    let at = start;
+    if (source[at] === MINUS) {
+      bytes[to++] = MINUS;
+      at += 1;
+    }
+    let isNumber = at < end && PLACES_OF[source[at] as number] === (IN_INTEGER | IN_DOUBLE);
+    for (; isNumber && at < end; at += 1) {
+      const byte = source[at] as number;
+      bytes[to++] = byte;
+      isNumber = ((PLACES_OF[byte] as number) & kind) !== 0;
+    }
+    if (isNumber) this.length = to;
+    else this.string(source, start, end);
   }
 
   /** A text that may be a JSON object: as that object on one line, else as a string. */
@@ -140,12 +170,6 @@ export class JsonWriter {
     else if (json === text) this.raw(row, start, end);
     else this.text(json);
   }
-}
-
-/** A double is printed as JSON has numbers, but for NaN and the infinities. */
-function isNumber(row: Uint8Array, start: number): boolean {
-  const first = row[start] === MINUS ? (row[start + 1] as number) : (row[start] as number);
-  return first >= ZERO && first <= NINE;
 }
 
 /** @returns the index behind it. */

@@ -39,6 +39,19 @@ test.each(['NaN', 'Infinity', '-Infinity'])('%s is a string, since JSON has no s
   expect(jsonValue(raw, 'double', false)).toBe(`"${raw}"`);
 });
 
+test.each([
+  ['12\n', 'integer'],
+  ['1"', 'integer'],
+  ['2026-11-22', 'integer'],
+  ['1.5', 'integer'],
+  ['-', 'integer'],
+  ['', 'integer'],
+  ['10,"a":1', 'double'],
+  ['1\n', 'double'],
+] as const)('%j, of a column that is no number any more, tears no line', (raw, kind) => {
+  expect(jsonValue(raw, kind, false)).toBe(JSON.stringify(raw));
+});
+
 test('booleans are booleans', () => {
   expect(jsonValue('t', 'boolean', false)).toBe('true');
   expect(jsonValue('f', 'boolean', false)).toBe('false');
