@@ -24,6 +24,12 @@ const SECURITY_HEADERS = {
   'cache-control': 'no-store',
 };
 
+/** Why a destination could not be paused, by code, and what to do. */
+const REFUSALS: Readonly<Record<string, { readonly status: number; readonly hint: string }>> = {
+  DESTINATION_UNKNOWN: { status: 404, hint: '' },
+  '42501': { status: 403, hint: '; grant UPDATE on tailrace.destination to the role of this process' },
+};
+
 export interface MonitorServerOptions extends Access {
   readonly files: readonly PageFile[];
   readonly metrics: Metrics;
@@ -78,7 +84,8 @@ export function createMonitorServer(options: MonitorServerOptions): HttpServer {
       try {
         await options.setPaused(destination, paused);
       } catch (error) {
-        return problem(reply, codeOf(error) === 'DESTINATION_UNKNOWN' ? 404 : 503, 'refused', messageOf(error));
+        const { status, hint } = REFUSALS[codeOf(error) ?? ''] ?? { status: 503, hint: '' };
+        return problem(reply, status, 'refused', `${messageOf(error)}${hint}`);
       }
       return json(reply, 200, { destination, paused });
     });

@@ -14,7 +14,7 @@ import type { QueueTable } from './table.ts';
 
 /** Ids whose rows were looked for, sorted by what was found. */
 export interface Found {
-  /** Chunks of at most 1,000 ids and 4 MiB, to be fetched one at a time. */
+  /** Chunks of at most 2,000 ids and 4 MiB, to be fetched one at a time. */
   readonly chunks: readonly (readonly string[])[];
   /** [id, octets] of rows above the limit. */
   readonly tooLarge: readonly (readonly [string, number])[];

@@ -234,8 +234,8 @@ export class Lane implements ReportingLane {
     if (!this.#enabled) return { state: 'disabled', waitMs: null, perSecond };
     const failing = this.#health.report(nowMs);
     if (failing !== null) return { ...failing, perSecond };
-    const isLimited = this.#queue.queued > 0 && this.#rate.waitMs(nowMs) > 0;
-    return { state: isLimited ? 'rate_limited' : 'ok', waitMs: null, perSecond };
+    const limited = this.#queue.queued > 0 && this.#rate.waitMs(nowMs) > 0;
+    return { state: limited ? 'rate_limited' : 'ok', waitMs: null, perSecond };
   }
 
   /** Refuses from now on and gives back what was queued and not begun. */
@@ -279,8 +279,7 @@ export class Lane implements ReportingLane {
   #onResults(batch: readonly LaneEvent[], results: readonly DeliveryResult[], probe: boolean, speaks: boolean): void {
     this.#requests -= 1;
     const nowMs = performance.now();
-    const accepted = results.filter(({ ok }) => ok).length;
-    if (accepted > 0) this.#pace.add(accepted, nowMs);
+    this.#pace.add(results.filter(({ ok }) => ok).length, nowMs);
     this.uptake.answered(batch.length, nowMs - (batch[0]?.startedMs ?? nowMs), nowMs);
     if (this.vitals && !this.aborted) measure(this.vitals, batch, results, this.#config.retry.maxAttempts, nowMs);
     const untried = batch.some((event) => attemptsOf(event) === 0);

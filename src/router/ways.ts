@@ -1,19 +1,22 @@
 // From an event and the configuration to what becomes of it: the ways of all routes that it takes, and what they want of
 // it together.
 
-import type { BatchEvent, Regime } from '../flow/batch.ts';
+import type { BatchEvent, Regime, Route } from '../flow/batch.ts';
 import type { Way } from './lanes.ts';
 import { matchesOf } from './match.ts';
 import type { Wanted } from './transitions.ts';
 
 /** The ways that an event goes; none where the configuration has no destinations. */
 export function waysOf({ event }: BatchEvent, regime: Regime, ways: readonly Way[]): readonly Way[] {
-  const found = matchesOf(regime.routes, event.eventType, event.mailclass);
+  const found = matchesOf(regime.routes, event.eventType, regime.routes.some(asksForClass) ? event.mailclass : null);
   const [first] = found;
   const only = first === undefined ? undefined : ways[first];
   if (only && found.length === 1) return alone(only);
   return found.flatMap((at) => ways[at] ?? []);
 }
+
+/** The mail class stands far behind in the row: it is looked up where a rule asks for it. */
+const asksForClass = ({ matches }: Route): boolean => matches.mailClasses !== null;
 
 /** Nearly every event goes one way: neither the list of it nor what it wants is made for each. */
 const ALONE = new WeakMap<Way, readonly Way[]>();

@@ -47,7 +47,7 @@ function showTiles({ queue, totals }) {
   showTile('Delivered', rate(newest('delivered')));
   showTile('In the queue', queue === null ? '–' : `${queue.queued_is_minimum ? '> ' : ''}${count(queue.queued)}`);
   showTile('Oldest', span(queue?.oldest_seconds));
-  showTile('Left there', queue === null ? '–' : count(queue.left));
+  showTile('Left by configuration', queue === null ? '–' : count(queue.left));
   showTile('Logged since the start', count(totals.logged));
 }
 

@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -145,5 +145,45 @@ test('no secret of the configuration is in any answer', async () => {
   for (const path of ['/api/state', '/metrics', '/readyz', '/']) {
     const text = await (await watched.get(path)).text();
     expect([path, text.includes(CANARY), text.includes(TOKEN)]).toEqual([path, false, false]);
+  }
+});
+
+test('the least rights of a processor show everything, and one more lets it pause', async () => {
+  const sqlOf = async (page: string, has: string): Promise<string> => {
+    const text = await readFile(new URL(`../../${page}`, import.meta.url), 'utf8');
+    return (
+      [...text.matchAll(/^```sql\n(.*?)^```/gms)].map(([, sql = '']) => sql).find((sql) => sql.includes(has)) ?? ''
+    );
+  };
+  await using world = await createWorld();
+  await using receiver = await createHttpReceiver();
+  await world.configure({
+    logfile: { filename: world.log },
+    event_destinations: [httpPost(receiver.url(), {}, { name: 'crm' })],
+  });
+  const role = `${world.database.name}_run`;
+  const ours = (sql: string): string => sql.replaceAll('tailrace_run', role);
+  await world.database.query(ours(await sqlOf('README.md', 'CREATE ROLE tailrace_run')));
+  try {
+    const url = world.database.url.replace('postgres@', `${role}@`);
+    await using watched = await watch(world, { env: { TAILRACE_DATABASE_URL: url, TAILRACE_HTTP_TOKEN: TOKEN } });
+    await waitFor(async () => (await watched.ready()).status === 200);
+    await world.insert(1);
+    await receiver.waitForRequests(1);
+    await waitFor(async () => (await watched.metrics()).get('tailrace_destination_state')?.samples.length);
+    const pause = (): Promise<Response> => post(watched, '/api/pause?destination=crm', bearer(TOKEN));
+    const refused = await pause();
+    expect([refused.status, await refused.json()]).toEqual([
+      403,
+      {
+        error: 'refused',
+        message: expect.stringMatching(/permission denied .* grant UPDATE on tailrace\.destination/),
+      },
+    ]);
+    await world.database.query(ours(await sqlOf('docs/monitoring.md', 'GRANT UPDATE ON tailrace.destination')));
+    expect((await pause()).status).toBe(200);
+  } finally {
+    await world.database.query(`DROP OWNED BY ${role} CASCADE`);
+    await world.database.query(`DROP ROLE ${role}`);
   }
 });

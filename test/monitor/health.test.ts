@@ -20,7 +20,7 @@ test('the writer is ready, one that stands by too, and takes over', async () => 
   expect(await stopped(first.program)).toBe(0);
   await waitFor(async () => (await second.ready()).body.role === 'writer');
   expect(await second.ready()).toMatchObject({ status: 200, body: { role: 'writer' } });
-});
+}, 120_000);
 
 test('health answers while PostgreSQL hangs, and says so', async () => {
   await using world = await createWorld();

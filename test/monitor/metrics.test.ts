@@ -74,7 +74,7 @@ test('the counts are those of what was read, logged, delivered, dropped, refused
   expect(value('tailrace_log_sync_seconds_count')).toBeGreaterThanOrEqual(value('tailrace_log_batches_total'));
   expect(value('tailrace_writer_epoch')).toBeGreaterThan(0);
   expect(value('process_cpu_seconds_total')).toBeGreaterThan(0);
-});
+}, 120_000);
 
 test('every metric is explained in docs/monitoring.md, and none is explained that is not there', async () => {
   const page = await readFile(new URL('../../docs/monitoring.md', import.meta.url), 'utf8');
@@ -124,7 +124,7 @@ test('a rotation and what the log file cannot take are seen', async () => {
   expect(await watched.ready()).toMatchObject({ status: 503, body: { role: 'writer', reasons: ['log_file'] } });
   await rename(`${world.folder}/gone`, `${world.folder}/log`);
   await waitFor(async () => (await watched.ready()).status === 200);
-});
+}, 120_000);
 
 test('the reader of the format does object to what is wrong', () => {
   const good = '# HELP a_total A.\n# TYPE a_total counter\na_total{b="c\\"d"} 1\n';

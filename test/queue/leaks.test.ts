@@ -18,6 +18,7 @@ function failing(session: Session, pattern: RegExp, passes = 0): Session {
       if (pattern.test(sql) && left-- <= 0) throw new Error('the connection was closed');
       return session.query(sql, values, name);
     },
+    page: (...page: Parameters<Session['page']>) => session.page(...page),
   } as unknown as Session;
 }
 

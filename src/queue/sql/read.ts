@@ -9,7 +9,7 @@ import type { QueueTable } from '../table.ts';
 const MANY_BYTES = 2 ** 30;
 
 /**
- * A page: $1 < id <= $2, at most 1,000 rows and 4 MiB of text (the first row always passes); it ends before a row above $3 octets.
+ * A page: $1 < id <= $2, at most 2,000 rows and 4 MiB of text (the first row always passes); it ends before a row above $3 octets.
  * Columns: those of the shape. Its last id is found first, from sizes alone: to carry whole rows through the window takes
  * twice as long (8.0 ms against 4.6 a page).
  */
