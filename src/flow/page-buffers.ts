@@ -28,6 +28,11 @@ export function takeBack(buffer: Buffer): void {
   free.push(buffer);
 }
 
+/** Nothing is read for a while: what is free is the collector's, up to 48 MB after a burst of large events. */
+export function dropFreePages(): void {
+  free.length = 0;
+}
+
 /** All has been done with these events that is done before they are in their lanes, which keep what is theirs. */
 export function endPage(events: readonly BatchEvent[]): void {
   let page: Buffer | null = null;

@@ -35,11 +35,15 @@ const IDLE_MS = 5_000;
  * V8 collects when there is something to do, not when there is nothing: a process that idles keeps what its start and the last
  * burst have left behind, some 20 MB. This collects once, five seconds after the last sign of work.
  *
+ * @param drop lets go of what is only kept for the next work.
  * @returns busy, a sign of work; and end.
  */
-export function collectWhenIdle(): { busy(): void; end(): void } {
+export function collectWhenIdle(drop: () => void): { busy(): void; end(): void } {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
-  const timer = setTimeout(collect, IDLE_MS).unref();
+  const timer = setTimeout(() => {
+    drop();
+    collect();
+  }, IDLE_MS).unref();
   return { busy: () => void timer.refresh(), end: () => clearTimeout(timer) };
 }

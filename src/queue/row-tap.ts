@@ -146,7 +146,8 @@ export class RowTap {
         this.#header = Buffer.from(chunk.subarray(at));
         break;
       } else {
-        const length = lengthAt(chunk, at + CODE_BYTES) + CODE_BYTES;
+        // Unsigned, as pg reads it: who sends something else here is no PostgreSQL, and must not keep this loop where it is.
+        const length = (lengthAt(chunk, at + CODE_BYTES) >>> 0) + CODE_BYTES;
         if (chunk[at] === DATA_ROW && this.#open) {
           this.#passOn(chunk, from, at);
           at += HEADER_BYTES;

@@ -2,6 +2,7 @@
 // every `poll_interval_ms`. With the trigger of `init --notify` an insert ends the sleep (QUEUE B3): the reader says
 // that it sleeps by holding an advisory lock that inserting transactions take shared, so no wake-up can be lost.
 
+import { dropFreePages } from '../flow/page-buffers.ts';
 import { collectWhenIdle } from '../lib/memory.ts';
 import type { Nudge } from '../lib/nudge.ts';
 import type { Session } from './session.ts';
@@ -14,7 +15,7 @@ const ACTIVE_FOR_MS = 300;
 export class Sleep {
   readonly #nudge: Nudge;
   readonly #onRest: () => void;
-  readonly #collecting = collectWhenIdle();
+  readonly #collecting = collectWhenIdle(dropFreePages);
   #activeUntilMs = 0;
   /** The session that holds the lock; another one does not. */
   #asleepOn: Session | null = null;

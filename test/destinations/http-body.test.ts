@@ -72,6 +72,12 @@ describe('a form body', () => {
   });
 });
 
+test('a body stays as it is while the next ones are made', () => {
+  const bodyOf = createHttpBodyBuilder({ format: 'json', columns: 'all', expandJsonColumns });
+  const bodies = ['a', 'b', 'a longer one', ''].map((email) => bodyOf(sampleEvent({ id: '1', email })));
+  expect(bodies.map((body) => JSON.parse(String(body)).email)).toEqual(['a', 'b', 'a longer one', '']);
+});
+
 test('one builder serves rows of several shapes and types in turn', () => {
   const builder = createHttpBodyBuilder({ format: 'json', columns: 'applicable', expandJsonColumns });
   const bare = createRowShape([

@@ -1,6 +1,7 @@
 // What stands between PostgreSQL's socket and pg: the rows of a page are taken, all else goes through, however it is cut.
 
 import { EventEmitter } from 'node:events';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import type pg from 'pg';
 import { expect, test } from 'vitest';
@@ -93,6 +94,25 @@ test('outside of a page rows are pg’s', () => {
   expect(Buffer.concat(passed)).toEqual(bytes);
   tap.open();
   expect(tap.close().starts).toEqual([]);
+});
+
+test('what no PostgreSQL sends is passed on as well, and holds nobody up', () => {
+  const { tap, passed, send } = createTap();
+  const bytes = Buffer.from([0x16, 0xff, 0xff, 0xff, 0xff, 0x01, 0x02]);
+  tap.open();
+  // A loop without an end would hold up the timeout of the test as well.
+  runInNewContext('send()', { send: () => send(bytes) }, { timeout: 10_000 });
+  expect(Buffer.concat(passed)).toEqual(bytes);
+  expect(tap.close().starts).toEqual([]);
+});
+
+test('a page grows with its rows', () => {
+  const { tap, send } = createTap();
+  // Larger than any buffer that is kept: it has to move at least once.
+  const rows = Array.from({ length: 10 }, (_, at) => [String(at), 'scomp', `${at}`.repeat(1024 * 1024)]);
+  tap.open();
+  for (const values of rows) send(rowMessage(values));
+  expect(valuesOf(tap.close())).toEqual(rows);
 });
 
 test('a page is used again once its events are done with, and who reads one of them then is told', () => {

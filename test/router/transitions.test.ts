@@ -1,8 +1,9 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { BatchEvent } from '../../src/flow/batch.ts';
 import type { Settled } from '../../src/flow/settlement.ts';
 import { type Failure, FRESH, LOGGED, type Standing } from '../../src/flow/standing.ts';
-import { decide, deliver, fail, lineOnly, settle } from '../../src/router/transitions.ts';
+import { decide, deliver, fail, lineOnly, settle, type Wanted } from '../../src/router/transitions.ts';
 import { batchEventOf, eventOf } from './batches.ts';
 
 const failure = (destinationId: number, more: Partial<Failure> = {}): Failure => ({
@@ -21,12 +22,17 @@ const WAITING: Standing = { ...LOGGED, waiting: [at(1)] };
 const FAILED: Standing = { ...LOGGED, failed: [failure(1)] };
 const PARKED: Standing = { ...LOGGED, failed: [parkedAt(1)] };
 
+/** One for all events that the same is wanted of, as the router has it: what is decided of one must not show in another. */
+const WANTED = new Map<string, Wanted>();
+
 /** Decides under generation 2: `left`, and destinations by number. */
 const under2 =
-  (...wanted: readonly (number | 'left')[]) =>
+  (...words: readonly (number | 'left')[]) =>
   (event: BatchEvent): void => {
-    const destinations = wanted.filter((each) => each !== 'left');
-    decide(event, { left: wanted.includes('left'), destinations }, 2);
+    const destinations = words.filter((each) => each !== 'left');
+    const wanted = WANTED.get(words.join()) ?? { left: words.includes('left'), destinations };
+    WANTED.set(words.join(), wanted);
+    decide(event, wanted, 2);
   };
 
 type Step = (event: BatchEvent) => void;
@@ -145,6 +151,36 @@ describe('from a standing, by what happened, to a standing', () => {
     for (const step of steps) step(event);
     expect(settle(event)).toMatchObject({ id: '1', from: stored, ...expected });
   });
+});
+
+test('events that go the same way go it each for itself, in whatever order their answers come', () => {
+  const standing = fc.constantFrom(FRESH, LOGGED, FAILED, PARKED, { ...LOGGED, done: [2] }, WAITING);
+  const answers = fc
+    .shuffledSubarray([1, 2, 3])
+    .chain((order) => fc.tuple(...order.map((id) => fc.tuple(fc.constant(id), fc.boolean()))));
+  const answered = (event: BatchEvent, [destinationId, ok]: readonly [number, boolean]): void =>
+    ok ? deliver(event, destinationId) : fail(event, failure(destinationId));
+  fc.assert(
+    fc.property(fc.array(fc.tuple(standing, answers, fc.nat({ max: 5 })), { maxLength: 8 }), (histories) => {
+      const wanted = { left: false, destinations: [1, 2, 3] };
+      const alone = histories.map(([before, steps]) => {
+        const event = batchEventOf(eventOf(1), before);
+        const offered = decide(event, { ...wanted }, 2);
+        for (const step of steps) answered(event, step);
+        return [offered, settle(event)];
+      });
+      const events = histories.map(([before]) => batchEventOf(eventOf(1), before));
+      const offered = events.map((event) => decide(event, wanted, 2));
+      // One answer of each in turn, some begin later.
+      for (let turn = 0; turn < 8; turn += 1) {
+        for (const [at, [, steps, late]] of histories.entries()) {
+          const [event, step] = [events[at], steps[turn - late]];
+          if (event && step) answered(event, step);
+        }
+      }
+      expect(events.map((event, at) => [offered[at], settle(event)])).toEqual(alone);
+    }),
+  );
 });
 
 test('a new configuration offers an event where it neither is nor is parked', () => {
