@@ -148,7 +148,10 @@ async function parse(parser: Argv, argv: string[], { stdout, stderr }: CommandCo
     problem = error instanceof Error ? error : new Error(String(error));
   }
   if (problem !== null) {
-    stderr.write(`tailrace: ${(problem as Error).message}\n`);
+    // yargs asks "Did you mean plan?" without a word of what is wrong.
+    const { message } = problem as Error;
+    const unknown = message.startsWith('Did you mean ') ? 'there is no such command. ' : '';
+    stderr.write(`tailrace: ${unknown}${message}\n`);
     stderr.write('Try `tailrace --help`.\n');
     return EXIT.usage;
   }

@@ -65,7 +65,8 @@ export function createReplayPrinter(
       if (!stderr.isTTY) return;
       const lines = createProgressLine();
       timer = setInterval(() => {
-        const width = Math.max(20, (stderr.columns ?? 100) - 1);
+        // A terminal that does not tell its size says 0.
+        const width = Math.max(20, (stderr.columns || 100) - 1);
         stderr.write(`${clear}${lines(status(), performance.now()).slice(0, width)}`);
       }, PROGRESS_EVERY_MS);
     },

@@ -3,7 +3,7 @@
 
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import { codeOf, messageOf } from '../lib/errors.ts';
+import { fileProblem } from '../lib/file-problem.ts';
 
 /** The text of a file, or why there is none: words that follow "cannot be read: ". */
 export type SourceText = { readonly text: string } | { readonly failure: string };
@@ -55,7 +55,7 @@ async function readText(path: string, maxBytes: number): Promise<SourceText> {
     // Without O_NONBLOCK, opening a named pipe would wait for a writer.
     file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
-    return { failure: explain(error) };
+    return { failure: fileProblem(error) };
   }
   try {
     const stats = await file.stat();
@@ -65,7 +65,7 @@ async function readText(path: string, maxBytes: number): Promise<SourceText> {
     if (bytes.length > maxBytes) return { failure: `it has more than ${maxBytes / 1024} KiB` };
     return { text: new TextDecoder('utf-8', { fatal: true }).decode(bytes) };
   } catch (error) {
-    return { failure: explain(error) };
+    return { failure: fileProblem(error) };
   } finally {
     await file.close();
   }
@@ -81,22 +81,4 @@ async function readAtMost(file: FileHandle, limit: number): Promise<Buffer> {
     length += bytesRead;
   }
   return Buffer.concat(chunks);
-}
-
-function explain(error: unknown): string {
-  switch (codeOf(error)) {
-    case 'ENOENT':
-      return 'there is no such file';
-    case 'EACCES':
-    case 'EPERM':
-      return 'permission denied';
-    case 'ENOTDIR':
-      return 'a part of its path is not a directory';
-    case 'ELOOP':
-      return 'its symbolic links lead in a circle';
-    case 'ERR_ENCODING_INVALID_ENCODED_DATA':
-      return 'it is not UTF-8 text';
-    default:
-      return messageOf(error);
-  }
 }

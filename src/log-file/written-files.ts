@@ -8,6 +8,7 @@ import { dirname } from 'node:path';
 import { pipeline, Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { codeOf, messageOf, TailraceError } from '../lib/errors.ts';
+import { fileProblem } from '../lib/file-problem.ts';
 import { regularFiles } from './journal/search.ts';
 import { LINE_START, STAMP_BYTES, stampAt } from './stamp.ts';
 
@@ -129,7 +130,7 @@ async function openPlainOrPacked(file: string | Omit<WrittenFile, 'firstUs'>) {
   const handle = typeof file === 'string' ? await openForReading(file) : await openAgain(file);
   const magic = await handle.read(Buffer.alloc(MAGIC_BYTES), 0, MAGIC_BYTES, 0).catch(async (cause: unknown) => {
     await handle.close();
-    throw notReadable(path, messageOf(cause), cause);
+    throw notReadable(path, fileProblem(cause), cause);
   });
   const head = magic.buffer.toString('hex', 0, magic.bytesRead);
   const packer = OTHER_PACKERS.find(([bytes]) => head.startsWith(bytes))?.[1];
@@ -163,7 +164,7 @@ async function* explained(path: string, content: AsyncIterable<Buffer>): AsyncGe
   try {
     yield* content;
   } catch (error) {
-    if (!codeOf(error)?.startsWith('Z_')) throw notReadable(path, messageOf(error), error);
+    if (!codeOf(error)?.startsWith('Z_')) throw notReadable(path, fileProblem(error), error);
     const why = `${path} is cut or damaged: gzip says "${messageOf(error)}"`;
     throw new TailraceError('INPUT_DAMAGED', why, { cause: error });
   }
@@ -221,7 +222,7 @@ async function openAgain({ path, device, inode }: Omit<WrittenFile, 'firstUs'>):
 async function openForReading(path: string): Promise<FileHandle> {
   // A pipe would keep us waiting for its writer.
   const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((cause: unknown) => {
-    throw notReadable(path, messageOf(cause), cause);
+    throw notReadable(path, fileProblem(cause), cause);
   });
   try {
     const stats = await handle.stat();

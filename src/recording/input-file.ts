@@ -4,7 +4,8 @@ import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, open, realpath } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { messageOf, TailraceError } from '../lib/errors.ts';
+import { TailraceError } from '../lib/errors.ts';
+import { fileProblem } from '../lib/file-problem.ts';
 import { createBufferPool } from './shared-bytes.ts';
 
 /** How much of a file's beginning tells it from others. */
@@ -106,5 +107,5 @@ async function hashOf(handle: FileHandle, bytes: number): Promise<string> {
 }
 
 function notReadable(file: string, cause: unknown): TailraceError {
-  return new TailraceError('INPUT_NOT_READABLE', `${file} cannot be read: ${messageOf(cause)}`, { cause });
+  return new TailraceError('INPUT_NOT_READABLE', `${file} cannot be read: ${fileProblem(cause)}`, { cause });
 }

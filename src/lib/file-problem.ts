@@ -1,0 +1,21 @@
+// Why a file cannot be read, in words for a person instead of the name of a system call.
+import { codeOf, messageOf } from './errors.ts';
+
+/** What the error of a call on a file means; goes behind "FILE cannot be read: ". */
+export function fileProblem(error: unknown): string {
+  switch (codeOf(error)) {
+    case 'ENOENT':
+      return 'there is no such file';
+    case 'EACCES':
+    case 'EPERM':
+      return 'permission denied';
+    case 'ENOTDIR':
+      return 'a part of its path is not a directory';
+    case 'ELOOP':
+      return 'its symbolic links lead in a circle';
+    case 'ERR_ENCODING_INVALID_ENCODED_DATA':
+      return 'it is not UTF-8 text';
+    default:
+      return messageOf(error);
+  }
+}
