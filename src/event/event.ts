@@ -76,6 +76,16 @@ export class QueuedEvent {
     this.#kept = true;
   }
 
+  /** The same for one that goes on waiting: it holds no block either, in which others stood. */
+  keepAlone(): void {
+    if (this.row.length === this.bytes) return;
+    const own = Buffer.allocUnsafeSlow(this.bytes);
+    this.row.copy(own, 0, this.at, this.at + this.bytes);
+    this.row = own;
+    this.at = 0;
+    this.#kept = true;
+  }
+
   /** Its page is used for others from now on. */
   forget(): void {
     this.row = FORGOTTEN;

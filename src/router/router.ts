@@ -118,7 +118,7 @@ export class Router extends Transform {
     const wasHandedOff = event.handedOff;
     event.handedOff = true;
     if (lane.offer(laneEventOf(event, regime, destinationId, true))) {
-      event.event.keep();
+      event.event.keepAlone();
       this.#shared.track(event);
       return true;
     }
@@ -260,8 +260,10 @@ export class Router extends Transform {
     let at = 0;
     for (; at < this.#offered.length; at += 1) {
       const event = this.#offered[at];
-      if (!event || event.answered || event.batchEvent.handedOff) continue;
+      if (!event || event.answered) continue;
       if (event.offeredMs > before) break;
+      event.batchEvent.event.keepAlone();
+      if (event.batchEvent.handedOff) continue;
       const item = settleNow(event.batchEvent);
       const settled = items.get(event.regime);
       if (settled) settled.push(item);

@@ -133,6 +133,20 @@ test('a page is used again once its events are done with, and who reads one of t
   expect(() => second?.event.value(0)).toThrow('after its page was given back');
 });
 
+test('an event that goes on waiting holds its own bytes and no more', () => {
+  const { tap, send } = createTap();
+  tap.open();
+  send(rowMessage(['1', 'scomp', 'a text']));
+  const { bytes, starts } = tap.close();
+  const event = new QueuedEvent(SHAPE, bytes, starts[0] ?? -1);
+  event.keep();
+  event.keepAlone();
+  expect(event.row).toHaveLength(event.bytes);
+  expect(event.row.buffer.byteLength).toBe(event.bytes);
+  endPage([toBatchEvent(event, FRESH, false)]);
+  expect([event.value(0), event.value(2)]).toEqual(['1', 'a text']);
+});
+
 test('an event that came by itself is not taken for a page', () => {
   const event = toBatchEvent(createEvent(SHAPE, ['1', 'scomp', null]), FRESH, false);
   endPage([event]);
