@@ -9,7 +9,7 @@ test('--help of every command shows an example', async () => {
   await using world = await createWorld({ bare: true });
   const { code, stdout } = await world.cli(['--help']);
   expect(code).toBe(0);
-  const commands = [...stdout.matchAll(/^ {2}tailrace (\w+)/gm)].map(([, name]) => String(name));
+  const commands = [...stdout.matchAll(/^ {2}tailrace ([\w-]+)/gm)].map(([, name]) => String(name));
   expect(commands).toEqual(expect.arrayContaining(['run', 'check', 'init', 'status', 'record', 'demo']));
   for (const command of commands) {
     const help = await world.cli([command, '--help']);

@@ -2,6 +2,7 @@
 // that is under way may have missed them.
 
 import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { copyFile, readFile, rename, unlink } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
@@ -62,6 +63,7 @@ test('lines that a compressing took are not written again', async () => {
   const { running, moved, warnings } = await startLate(scene, false);
   execFileSync('gzip', [moved]);
   await waitFor(() => running.passed.length === 2);
+  await waitFor(() => existsSync(scene.path));
   await endStage(running);
   expect(await readIds(scene.path)).toEqual([]);
   expect(warnings).toEqual([]);
