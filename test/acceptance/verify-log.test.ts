@@ -201,7 +201,7 @@ test('what cannot be done is said, with an exit code of its own', { timeout: SLO
   );
   await mkdir(join(folder, 'sub'));
   expect(await failing('sub')).toMatch(/^1 tailrace: sub cannot be read: it is a folder; name the files in it/);
-  expect(await failing('gone.jsonl')).toMatch(/^1 tailrace: gone\.jsonl cannot be read: ENOENT/);
+  expect(await failing('gone.jsonl')).toMatch(/^1 tailrace: gone\.jsonl cannot be read: there is no such file/);
   expect(await failing('--database', 'postgresql://127.0.0.1:1/none')).toMatch(/^69 tailrace: .*ECONNREFUSED/);
   for (const name of ['.2.gz', '.1', '']) await rm(`${log}${name}`);
   expect(await failing()).toMatch(/^2 tailrace: there is no file of the log \/events\.jsonl yet/);
