@@ -2,7 +2,6 @@ import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { gunzipSync } from 'node:zlib';
@@ -10,6 +9,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { runCli, spawnCli, TAILRACE } from './helpers/cli.ts';
 import { createTestDatabase, type TestDatabase } from './helpers/postgres.ts';
 import { findTool, requireTool } from './helpers/require-tool.ts';
+import { insertSteadily } from './helpers/steady-inserts.ts';
 import { waitFor } from './helpers/wait-for.ts';
 
 const SAMPLE = fileURLToPath(new URL('../logrotate.d/tailrace', import.meta.url));
@@ -70,27 +70,6 @@ async function loggedIds(): Promise<string[]> {
   return ids;
 }
 
-/** Inserts some two thousand events a second until it is disposed of. */
-function produce(database: TestDatabase) {
-  const ids: string[] = [];
-  let isOver = false;
-  const producing = (async () => {
-    while (!isOver) {
-      const sql = `INSERT INTO events (event_type, event_time, email)
-        SELECT 'scomp', 1700000000, 'a@example.com' FROM generate_series(1, 20) RETURNING id`;
-      ids.push(...(await database.query<{ id: string }>(sql)).map(({ id }) => id));
-      await sleep(10);
-    }
-  })();
-  return {
-    ids,
-    async [Symbol.asyncDispose]() {
-      isOver = true;
-      await producing;
-    },
-  };
-}
-
 /** A database with its tables, and a configuration that has the log file alone. */
 async function prepare(database: TestDatabase): Promise<string[]> {
   const config = join(directory, 'event_processor.json');
@@ -111,7 +90,7 @@ describe.skipIf(!requireTool('logrotate'))('the shipped logrotate file', () => {
     await using running = spawnCli(['run', ...options]);
     let produced: string[];
     {
-      await using producer = produce(database);
+      await using producer = insertSteadily(database);
       produced = producer.ids;
       for (let rotation = 1; rotation <= 4; rotation += 1) {
         const enough = rotation * 200;
@@ -151,7 +130,7 @@ describe.skipIf(!requireTool('logrotate'))('the shipped logrotate file', () => {
     await using running = spawnCli(['run', ...options]);
     let produced: string[];
     {
-      await using producer = produce(database);
+      await using producer = insertSteadily(database);
       produced = producer.ids;
       for (let rotation = 1; rotation <= 8; rotation += 1) {
         const enough = rotation * 100;

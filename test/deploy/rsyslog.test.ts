@@ -3,13 +3,13 @@ import { once } from 'node:events';
 import { mkdir, mkdtemp, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { runCli, spawnCli, TAILRACE } from '../helpers/cli.ts';
-import { createTestDatabase, type TestDatabase } from '../helpers/postgres.ts';
+import { createTestDatabase } from '../helpers/postgres.ts';
 import { findTool, requireTool } from '../helpers/require-tool.ts';
+import { insertSteadily } from '../helpers/steady-inserts.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -89,27 +89,6 @@ async function rotate(file: string): Promise<void> {
   expect({ code, said: rotated.said }).toEqual({ code: 0, said: '' });
 }
 
-/** Inserts some hundred events a second until it is disposed of. */
-function produce(database: TestDatabase) {
-  const ids: string[] = [];
-  let isOver = false;
-  const producing = (async () => {
-    while (!isOver) {
-      const sql = `INSERT INTO events (event_type, event_time, email)
-        SELECT 'scomp', 1700000000, 'a%msg%\\n"@example.com' FROM generate_series(1, 20) RETURNING id`;
-      ids.push(...(await database.query<{ id: string }>(sql)).map(({ id }) => id));
-      await sleep(20);
-    }
-  })();
-  return {
-    ids,
-    async [Symbol.asyncDispose]() {
-      isOver = true;
-      await producing;
-    },
-  };
-}
-
 const linesOf = (text: string): string[] => text.split('\n').slice(0, -1);
 
 /** What tailrace has written, in all files. */
@@ -156,7 +135,7 @@ describe.skipIf(!requireTool('rsyslogd') || !requireTool('logrotate'))(
       await using running = spawnCli(['run', ...options]);
       let rsyslog = await startRsyslog();
       {
-        await using producer = produce(database);
+        await using producer = insertSteadily(database, { email: 'a%msg%\\n"@example.com', pauseMs: 20 });
         const caughtUp = async (): Promise<void> => {
           const next = producer.ids.length;
           const what = `rsyslog to ship event ${next} of those produced; it said: ${rsyslog.said}`;
