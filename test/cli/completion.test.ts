@@ -139,10 +139,14 @@ describe.skipIf(!requireTool('bash'))('in bash', () => {
 });
 
 describe.skipIf(!requireTool('zsh'))('in zsh', () => {
-  /** Completes in a terminal of its own; only there does zsh complete at all. */
+  /**
+   * Completes in a terminal of its own; only there does zsh complete at all. What is typed before its editor listens is
+   * echoed as it stands, the tab too: so the editor itself says when it does.
+   */
   const press = async (line: string): Promise<string> => {
-    const script = `zmodload zsh/zpty; zpty shell zsh -f -i; zpty -w shell 'PS1= ; autoload -Uz compinit; compinit -u -D; source <(tailrace completion zsh); echo ready'
-      zpty -r shell seen '*ready*ready*' ; zpty -w -n shell "$1"$'\\t'; zpty -w shell ' ; : end'; zpty -r shell seen '*end*'; print -r -- "$seen"`;
+    const script = `zmodload zsh/zpty; zpty shell zsh -f -i
+      zpty -w shell 'PS1= ; autoload -Uz compinit; compinit -u -D; source <(tailrace completion zsh); zle-line-init() { print edi"ting" }; zle -N zle-line-init'
+      zpty -r shell seen '*editing*' ; zpty -w -n shell "$1"$'\\t'; zpty -w shell ' ; : end'; zpty -r shell seen '*end*'; print -r -- "$seen"`;
     const { stdout } = await run('zsh', ['-f', '-c', script, 'zsh', line], { cwd: folder, env: environment() });
     return stdout;
   };
