@@ -1,6 +1,7 @@
 // Writes JSON as bytes, from a row's bytes: what stands in PostgreSQL's text is copied, and escaped where JSON wants that.
 // No string comes between: building strings and encoding them took four times as long.
 
+import { endOfJsonValue } from '../lib/json-bytes.ts';
 import type { ValueKind } from './event.ts';
 import { jsonString } from './json-string.ts';
 import { isJsonObject, oneLineJson } from './json-text.ts';
@@ -8,12 +9,15 @@ import type { ColumnPlaces } from './row-bytes.ts';
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
+const LINE_FEED = 0x0a;
+const CARRIAGE_RETURN = 0x0d;
 const SPACE = 0x20;
 const ZERO = 0x30;
 const NINE = 0x39;
 const MINUS = 0x2d;
 const LETTER_T = 0x74;
 const LETTER_U = 0x75;
+const OPEN_BRACE = 0x7b;
 const HEX = Buffer.from('0123456789abcdef');
 
 /** What follows the backslash, by byte; 0: four hexadecimal digits. */
@@ -162,8 +166,30 @@ export class JsonWriter {
     else this.string(source, start, end);
   }
 
+  /**
+   * An object that is on one line already, as almost all are: looked at as bytes, in a third of the time that JSON.parse
+   * takes.
+   *
+   * @returns false: it is none, or wants a closer look; nothing is written.
+   */
+  #plainObject(row: Buffer, start: number, end: number): boolean {
+    // Bytes behind the column are none of its own: an object that ends elsewhere is another matter.
+    if (row[start] !== OPEN_BRACE || endOfJsonValue(row, start) !== end) return false;
+    this.reserve(end - start);
+    const { bytes } = this;
+    let to = this.length;
+    for (let at = start; at < end; at += 1) {
+      const byte = row[at] as number;
+      if (byte === LINE_FEED || byte === CARRIAGE_RETURN) return false;
+      bytes[to++] = byte;
+    }
+    this.length = to;
+    return true;
+  }
+
   /** A text that may be a JSON object: as that object on one line, else as a string. */
   #object(row: Buffer, start: number, end: number): void {
+    if (this.#plainObject(row, start, end)) return;
     const text = row.toString('utf8', start, end);
     const json = isJsonObject(text) ? oneLineJson(text) : null;
     if (json === null) this.string(row, start, end);

@@ -61,7 +61,7 @@ export class ShadowFile {
   async append(events: readonly QueuedEvent[], { expandJsonColumns }: Config): Promise<void> {
     if (events.length === 0) return;
     const batch = events.map((event) => toBatchEvent(event, FRESH, false));
-    const lines = this.#renderer.render(batch, this.#clock.reserve(batch.length), expandJsonColumns);
+    const lines = await this.#renderer.render(batch, this.#clock.reserve(batch.length), expandJsonColumns);
     try {
       await this.#file.appendFile(lines);
     } catch (error) {

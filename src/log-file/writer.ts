@@ -102,15 +102,15 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
     target = next[0] ?? null;
   };
 
-  const render = (
+  const render = async (
     events: readonly BatchEvent[],
     path: string,
     firstUs: number,
     expand: readonly string[],
     by = renderer,
-  ): Lines => ({
+  ): Promise<Lines> => ({
     path,
-    bytes: by.render(events, firstUs, expand),
+    bytes: await by.render(events, firstUs, expand),
     ids: events.map(({ event }) => event.id),
     lastTimeUs: firstUs + events.length - 1,
   });
@@ -128,7 +128,7 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
   };
 
   /** Renders a batch and has it journalled while the one before is synced. @returns null: not now, but in its turn. */
-  const prepare = ({ events, regime }: Batch): Lines | null => {
+  const prepare = async ({ events, regime }: Batch): Promise<Lines | null> => {
     const { logFile: file, expandJsonColumns } = regime.config;
     if (target === null || file === null || !isSameFile(file, wanted) || retry.lastError !== null) return null;
     const { name, appender, known } = target;
@@ -139,7 +139,7 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
     const firstUs = clock.reserve(events.length);
     const path = name.at(firstUs);
     if (path !== appender.path || name.countInSameFile(firstUs, events.length) < events.length) return null;
-    const lines = render(events, path, firstUs, expandJsonColumns);
+    const lines = await render(events, path, firstUs, expandJsonColumns);
     appender.announce(lines);
     return lines;
   };
@@ -161,7 +161,7 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
       if (name.at(firstUs) !== path) continue; // midnight passed meanwhile
       const count = name.countInSameFile(firstUs, events.length - done);
       if (replaces !== undefined && count < events.length) continue;
-      const lines = render(events.slice(done, done + count), path, firstUs, expandJsonColumns, by);
+      const lines = await render(events.slice(done, done + count), path, firstUs, expandJsonColumns, by);
       done += count;
       const written = replaces === undefined ? lines : { ...lines, replaces };
       late.push(...(await append(appender, written, done === events.length ? onWritten : undefined)));
@@ -238,8 +238,7 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
         isNextLetIn = true;
       };
       const work = async (before: Promise<void>): Promise<void> => {
-        const prepared = prepare(batch);
-        await before;
+        const [prepared] = await Promise.all([prepare(batch), before]);
         if (!isSameFile(batch.regime.config.logFile, wanted)) await held.empty();
         const late = await inTurn(() => take(batch, prepared, letNextIn));
         if (late.length === 0) pass(batch);

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { ValueKind } from '../../src/event/event.ts';
 import { jsonString } from '../../src/event/json-string.ts';
-import { arrayElements, objectMembers, oneLineJson } from '../../src/event/json-text.ts';
+import { arrayElements, isJsonObject, objectMembers, oneLineJson } from '../../src/event/json-text.ts';
 import { formOf, JsonWriter } from '../../src/event/json-writer.ts';
 import { ColumnPlaces, encodeRow } from '../../src/event/row-bytes.ts';
 
@@ -100,6 +100,38 @@ test.each(['[1]', '"a"', '17', 'null', '', ' ', '{', '{"a":1}x', '{a:1}', '{"a":
     expect(jsonValue(text, 'text', true)).toBe(JSON.stringify(text));
   },
 );
+
+test('what is an object is what JSON.parse takes for one, whatever has been spoilt in it', () => {
+  fc.assert(
+    fc.property(
+      fc.dictionary(fc.string(), fc.jsonValue()),
+      fc.nat(),
+      fc.constantFrom('', '"', '\\', '{', '}', ',', ':', '0', '-', '.', 'e', 'u', ' ', '\n', '\r', '\u0001', 'é'),
+      (object, place, char) => {
+        const json = JSON.stringify(object);
+        const at = place % json.length;
+        const text = json.slice(0, at) + char + json.slice(at + 1);
+        expect(jsonValue(text, 'text', true)).toBe(isJsonObject(text) ? oneLineJson(text) : jsonString(text));
+      },
+    ),
+    { numRuns: 5_000 },
+  );
+});
+
+test('an object that ends behind its column is none', () => {
+  const places = new ColumnPlaces(1);
+  const row = encodeRow(['{"a":1}']);
+  places.read(row, 0);
+  places.ends[0] = row.length - 1;
+  const out = new JsonWriter(1);
+  out.column(row, places, 0, 'object');
+  expect(out.bytes.toString('utf8', 0, out.length)).toBe('"{\\"a\\":1"');
+});
+
+test('objects in objects without end are no matter', () => {
+  const text = `${'{"a":'.repeat(5_000)}1${'}'.repeat(5_000)}`;
+  expect(jsonValue(text, 'text', true)).toBe(text);
+});
 
 test('any object, however it is laid out, keeps its meaning on one line', () => {
   fc.assert(

@@ -34,7 +34,8 @@ async function isKnown(
   [before, expandedThen]: readonly [QueuedEvent, readonly string[]],
   [now, expandedNow]: readonly [QueuedEvent, readonly string[]],
 ): Promise<boolean> {
-  const line = String(createRenderer().render([inBatch(before)], 1_700_000_000_000_000, expandedThen)).trimEnd();
+  const lines = await createRenderer().render([inBatch(before)], 1_700_000_000_000_000, expandedThen);
+  const line = String(lines).trimEnd();
   const known: KnownLines = {
     knows: () => true,
     linesOf: async () => new Map([['7', [line]]]),

@@ -91,7 +91,7 @@ export async function crash(
     const events = some.map((id) => toBatchEvent(shortEvent(id), FRESH, false));
     const lines: Lines = {
       path: scene.path,
-      bytes: Buffer.from(renderer.render(events, firstUs, [])),
+      bytes: Buffer.from(await renderer.render(events, firstUs, [])),
       ids: some.map(String),
       lastTimeUs: firstUs + some.length - 1,
     };
