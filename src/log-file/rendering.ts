@@ -1,6 +1,6 @@
-// From events to the bytes of their lines: one line builder per row shape, two buffers for all batches, so that a
-// backlog of any size leaves no garbage behind. The bytes are valid until the next call but one: while they are being
-// synced, those of the next batch are rendered.
+// From events to the bytes of their lines: one line builder per row shape, three buffers for all batches, so that a
+// backlog of any size leaves no garbage behind. The bytes are valid until the third call after: while those of one batch
+// are being synced and those of the next one are journalled, a third is rendered.
 
 import { setImmediate } from 'node:timers/promises';
 import type { QueuedEvent, RowShape } from '../event/event.ts';
@@ -14,13 +14,14 @@ import type { BatchEvent } from '../flow/batch.ts';
  */
 const LINES_AT_A_TIME = 256;
 
+const BUFFERS = 3;
 const INITIAL_BYTES = 1024 * 1024;
 /** A buffer that one huge batch has made larger than this is not kept for the next. */
 const KEPT_BYTES = 8 * 1024 * 1024;
 
 export interface Renderer {
   /**
-   * The lines of the events, in order, stamped `firstUs` and then 1 µs apart. Valid until the next call but one. Not to
+   * The lines of the events, in order, stamped `firstUs` and then 1 µs apart. Valid until the third call after this. Not to
    * be called again before it has resolved.
    */
   render(events: readonly BatchEvent[], firstUs: number, expandJsonColumns: readonly string[]): Promise<Buffer>;
@@ -35,8 +36,7 @@ export const contentOf = (line: string): string => line.slice(line.indexOf(','))
 export function createRenderer(): Renderer {
   /** By the columns that are written as objects: two batches of a reloaded configuration may be under way. */
   const builders = new WeakMap<readonly string[], WeakMap<RowShape, LogLineBuilder>>();
-  let writer = new JsonWriter(INITIAL_BYTES);
-  let other = new JsonWriter(INITIAL_BYTES);
+  let writers = Array.from({ length: BUFFERS }, () => new JsonWriter(INITIAL_BYTES));
 
   const builderOf = (shape: RowShape, expandJsonColumns: readonly string[]): LogLineBuilder => {
     const known = builders.get(expandJsonColumns) ?? new WeakMap<RowShape, LogLineBuilder>();
@@ -51,10 +51,10 @@ export function createRenderer(): Renderer {
       return contentOf(lineOf(builderOf(event.shape, expandJsonColumns), event, 0));
     },
     async render(events, firstUs, expandJsonColumns) {
-      [writer, other] = [other, writer];
-      if (writer.bytes.length > KEPT_BYTES) writer = new JsonWriter(INITIAL_BYTES);
-      const out = writer;
+      const [oldest, ...others] = writers as [JsonWriter, ...JsonWriter[]];
+      const out = oldest.bytes.length > KEPT_BYTES ? new JsonWriter(INITIAL_BYTES) : oldest;
       out.length = 0;
+      writers = [...others, out];
       let shape: RowShape | null = null;
       let build: LogLineBuilder = () => undefined;
       for (const [index, { event }] of events.entries()) {

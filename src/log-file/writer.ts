@@ -10,11 +10,13 @@ import { createLineClock } from './clock.ts';
 import { isSameFile } from './file-name.ts';
 import { createHeldBatches } from './held-batches.ts';
 import type { LateLines } from './late-lines.ts';
+import { Passages } from './passages.ts';
 import type { Lines } from './progress.ts';
 import { createRenderer } from './rendering.ts';
 import { createRetry } from './retry.ts';
 import type { LogFileStage, LogFileStageOptions, LogFileStatus } from './stage.ts';
 import { openTarget, type Target, type TargetOptions } from './target.ts';
+import { Turns } from './turns.ts';
 import { setLogged, withoutLine } from './without-line.ts';
 
 /** Batches that wait before the file, and after it for the router (QUEUE A4: three in the stage with the one in hand). */
@@ -39,8 +41,7 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
   });
   let wanted = options.logFile;
   let target: Target | null = null;
-  /** The batch or the look under way; there is never more than one. */
-  let turn: Promise<void> | null = null;
+  const turns = new Turns();
 
   const onStir = (reason: 'interval' | 'hint'): void => {
     if (reason === 'hint') retry.hurry();
@@ -66,13 +67,10 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
 
   function look(): void {
     const file = wanted;
-    if (turn !== null || file === null || stage.destroyed) return;
-    turn = retry
-      .once(() => ready(file))
-      .catch((error: unknown) => void stage.destroy(error instanceof Error ? error : new Error(String(error))))
-      .finally(() => {
-        turn = null;
-      });
+    if (turns.current !== null || file === null || stage.destroyed) return;
+    turns
+      .take(() => retry.once(() => ready(file)))
+      .catch((error: unknown) => void stage.destroy(error instanceof Error ? error : new Error(String(error))));
   }
 
   const leave = async (): Promise<void> => {
@@ -127,21 +125,20 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
     return late;
   };
 
-  /** Renders a batch and has it journalled while the one before is synced. @returns null: not now, but in its turn. */
-  const prepare = async ({ events, regime }: Batch): Promise<Lines | null> => {
+  /** Renders a batch while those before are on their way to the disk. @returns null: not now, but in its turn. */
+  const renderAhead = async ({ events, regime }: Batch): Promise<Lines | null> => {
     const { logFile: file, expandJsonColumns } = regime.config;
     if (target === null || file === null || !isSameFile(file, wanted) || retry.lastError !== null) return null;
     const { name, appender, known } = target;
     const isNew = ({ event, standing }: BatchEvent): boolean =>
       !standing.logged && !known.some((source) => source.knows(event.id));
-    // What was held may be written before these, and would bear a later time.
     if (events.length === 0 || held.size > 0 || !events.every(isNew)) return null;
     const firstUs = clock.reserve(events.length);
     const path = name.at(firstUs);
     if (path !== appender.path || name.countInSameFile(firstUs, events.length) < events.length) return null;
     const lines = await render(events, path, firstUs, expandJsonColumns);
-    appender.announce(lines);
-    return lines;
+    // What is held now may be written before these, and would bear a later time.
+    return held.size > 0 ? null : lines;
   };
 
   /** @param replaces the intent whose missing lines these are: they stay together in one file. */
@@ -152,7 +149,7 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
     replaces?: number,
   ): Promise<readonly LateLines[]> => {
     const late: LateLines[] = [];
-    // The bytes of a batch are valid while the next one is rendered: this is one between them.
+    // The bytes of a batch are valid while the next two are rendered: this is one between them.
     const by = replaces === undefined ? renderer : createRenderer();
     for (let done = 0; file !== null && done < events.length; ) {
       const { current, path } = await retry.persist(() => ready(file));
@@ -195,31 +192,20 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
     transform.push(batch);
   };
 
-  /** Waits for its turn at the file. */
-  const inTurn = async <T>(work: () => Promise<T>): Promise<T> => {
-    while (turn !== null) await turn;
-    const mine = work();
-    turn = mine.then(
-      () => undefined,
-      () => undefined,
-    );
-    try {
-      return await mine;
-    } finally {
-      turn = null;
-    }
-  };
-
   const held = createHeldBatches({
     signal,
     log,
     accept: async (late) => target?.appender.accept(late),
-    again: (events, { regime }, seq) => inTurn(() => appendLines(events, regime.config, () => undefined, seq)),
+    again: async (events, { regime }, seq) => {
+      await lastRenderedAhead.catch(() => undefined);
+      return turns.take(() => appendLines(events, regime.config, () => undefined, seq));
+    },
     pass,
   });
 
-  /** Ends when the batch before has been passed on. */
-  let last: Promise<void> = Promise.resolve();
+  const passages = new Passages();
+  /** The end of the last batch whose lines have their times already: nothing is written before it that bears a later one. */
+  let lastRenderedAhead: Promise<void> = Promise.resolve();
 
   const transform = new Transform({
     objectMode: true,
@@ -237,26 +223,37 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
         if (!isNextLetIn) callback();
         isNextLetIn = true;
       };
-      const work = async (before: Promise<void>): Promise<void> => {
-        const [prepared] = await Promise.all([prepare(batch), before]);
+      const done = passages.enter(async ({ before, beforeThat, setWritten }) => {
+        const lines = await renderAhead(batch);
+        if (lines !== null) {
+          lastRenderedAhead = done;
+          // Then one of the renderer's buffers is free.
+          beforeThat.done.then(letNextIn, () => undefined);
+        }
+        await before.written;
+        if (lines !== null) target?.appender.announce(lines);
+        await before.done;
         if (!isSameFile(batch.regime.config.logFile, wanted)) await held.empty();
-        const late = await inTurn(() => take(batch, prepared, letNextIn));
+        const onWritten = (): void => {
+          setWritten();
+          letNextIn();
+        };
+        const late = await turns.take(() => take(batch, lines, onWritten));
         if (late.length === 0) pass(batch);
         else held.add(batch, late, (error) => transform.destroy(error));
         letNextIn();
-      };
-      last = work(last);
-      last.catch((error: Error) => transform.destroy(error));
+      });
+      done.catch((error: Error) => transform.destroy(error));
     },
     flush(callback) {
-      last.then(() => held.empty()).then(() => callback(), callback);
+      passages.done.then(() => held.empty()).then(() => callback(), callback);
     },
     destroy(error, callback) {
       ended.abort(error ?? undefined);
       const end = async (): Promise<void> => {
-        await last.catch(() => {});
+        await passages.done.catch(() => {});
         await held.empty();
-        await turn?.catch(() => {});
+        await turns.current;
         await leave();
       };
       end().then(
@@ -271,9 +268,9 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
       target?.appender.reopen();
       retry.hurry();
       const looked = async (): Promise<void> => {
-        while (turn !== null) await turn;
+        while (turns.current !== null) await turns.current;
         look();
-        await turn;
+        await turns.current;
       };
       // On a disk that is full a batch keeps its turn for as long as it takes.
       await retry.unlessFailed(looked());

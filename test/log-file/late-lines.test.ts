@@ -2,6 +2,7 @@
 // that is under way may have missed them.
 
 import { execFileSync } from 'node:child_process';
+import { EventEmitter, once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { copyFile, readFile, rename, unlink } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -22,8 +23,18 @@ const batchOf = ({ file }: Scene, ...ids: readonly number[]) =>
     ids.map((id) => shortEvent(id)),
   );
 
-/** A stage whose write of the second batch is held up until after the file was moved and half compressed. */
-async function startLate(scene: Scene, isMissed: boolean) {
+/**
+ * A stage whose write of the second batch is held up until after the file was moved and half compressed.
+ *
+ * @param behind ids of batches of one event that are on their way behind it.
+ * @param beforeNext called before each write after that one.
+ */
+async function startLate(
+  scene: Scene,
+  isMissed: boolean,
+  behind: readonly number[] = [],
+  beforeNext = async (): Promise<void> => undefined,
+) {
   const fs = createFailingCalls();
   const warnings: unknown[] = [];
   const log = createLogger({ level: 'silent' });
@@ -33,13 +44,15 @@ async function startLate(scene: Scene, isMissed: boolean) {
   const moved = `${scene.path}.1`;
   let isHeldUp = false;
   fs.before = async (call, path) => {
-    if (isHeldUp || call !== 'write' || path !== scene.path) return;
+    if (call !== 'write' || path !== scene.path) return;
+    if (isHeldUp) return beforeNext();
     isHeldUp = true;
     await sleep(HELD_UP_MS);
     await rename(scene.path, moved);
     if (isMissed) await copyFile(moved, `${scene.path}.2`);
   };
   running.stage.write(batchOf(scene, 2, 3));
+  for (const id of behind) running.stage.write(batchOf(scene, id));
   await waitFor(async () => isHeldUp && (await readFile(moved, 'utf8').catch(() => '')).split('\n').length === 4);
   return { running, moved, warnings };
 }
@@ -56,6 +69,22 @@ test('lines that a compressing missed are written again, and only then passed on
   await endStage(running);
   expect(await readIds(scene.path)).toEqual(['4', '2', '3']);
   expect(String(gunzipSync(await readFile(`${scene.path}.2.gz`))).split('\n')).toHaveLength(2);
+});
+
+test('lines that are written again come after those that had their times already', async () => {
+  const scene = await makeScene();
+  const missed = new EventEmitter();
+  const isSeen = once(missed, 'seen');
+  const { running, moved, warnings } = await startLate(scene, true, [4, 5, 6], async () => void (await isSeen));
+  execFileSync('gzip', [`${scene.path}.2`]);
+  await unlink(moved);
+  await waitFor(() => warnings.length > 0);
+  missed.emit('seen');
+  await waitFor(() => running.passed.length === 5);
+  await endStage(running);
+  const ids = await readIds(scene.path);
+  expect(ids.slice(0, 2)).toEqual(['4', '5']);
+  expect(ids.toSorted()).toEqual(['2', '3', '4', '5', '6']);
 });
 
 test('lines that a compressing took are not written again', async () => {
