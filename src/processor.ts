@@ -5,7 +5,6 @@
 //        ▲             │ revoked
 //        └─────────────┘
 
-import { adopt } from './adoption.ts';
 import type { Config } from './config/config.ts';
 import type { LoadedConfig } from './config/load.ts';
 import { formatProblem } from './config/problem.ts';
@@ -13,9 +12,6 @@ import { watchConfig } from './config/watch.ts';
 import type { Regime } from './flow/batch.ts';
 import { type Summary, Tally } from './flow/tally.ts';
 import type { Vitals } from './flow/vitals.ts';
-import { HeldFile, lockOf } from './held-file.ts';
-import { inherit } from './inheritance.ts';
-import { noteServer } from './last-server.ts';
 import { delay } from './lib/delay.ts';
 import { codeOf, EXIT, isServerError, messageOf, TailraceError } from './lib/errors.ts';
 import { createThrottle, type Logger } from './lib/logger.ts';
@@ -24,12 +20,16 @@ import type { Report } from './lib/service-manager.ts';
 import { type Engine, Life } from './life.ts';
 import { stateDirectory } from './log-file/local-lock.ts';
 import { answerRequests } from './log-file/rotate-request.ts';
-import { createLookAtOthers, isRefusal } from './look-at-others.ts';
 import { runPipeline } from './pipeline.ts';
 import { enforce } from './queue/regime.ts';
 import { endsTenure, Rights } from './queue/rights.ts';
 import { Session } from './queue/session.ts';
 import { nameOf, type Shard } from './queue/slots.ts';
+import { adopt } from './take-over/adoption.ts';
+import { HeldFile, lockOf } from './take-over/held-file.ts';
+import { inherit } from './take-over/inheritance.ts';
+import { noteServer } from './take-over/last-server.ts';
+import { createStandbyCheck, isRefusal } from './take-over/standby-check.ts';
 
 const QUEUE = 'the queue';
 const STANDBY_POLL_MS = 1_000;
@@ -117,7 +117,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
   const ownOf = (): { readonly id: string; readonly directory: string } | null =>
     held.directory === null ? null : { id: held.id, directory: held.directory };
 
-  const assertMayStandBy = createLookAtOthers(open, shard);
+  const assertMayStandBy = createStandbyCheck(open, shard);
 
   /** Tries to become the writer; which file to lock may change between two attempts. @returns null when another process is. */
   const acquire = async (): Promise<Entry | null> => {

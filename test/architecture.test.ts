@@ -15,7 +15,9 @@ const LAYERS: readonly (readonly string[])[] = [
   ['monitor'],
   // Ways to put together what stands below: out of the queue, into it, out of the log, and only looking. They know nothing of
   // each other.
-  ['pipeline', 'intake', 'replay', 'doctor', 'metrics'],
+  ['pipeline', 'intake', 'replay', 'dry-run', 'doctor', 'metrics'],
+  // What becoming the writer takes: it knows the queue and the log file, and not what is done with them afterwards.
+  ['take-over'],
   ['queue', 'log-file', 'router', 'destinations', 'recording', 'http'],
   ['flow'],
   ['config'],

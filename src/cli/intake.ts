@@ -10,9 +10,9 @@ import { createLogger } from '../lib/logger.ts';
 import { onSignals } from '../lib/shutdown.ts';
 import { version } from '../lib/version.ts';
 import { type Command, textOf } from './command.ts';
+import { recordingOptions } from './configuration.ts';
 import { controlOption, findControl } from './control.ts';
 import { databaseOption, databaseUrl } from './database.ts';
-import { recordingOptions } from './record.ts';
 
 const MIB = 1024 * 1024;
 /** Option → its default and the most that makes sense: memory is bounded by them. */

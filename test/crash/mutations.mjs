@@ -125,7 +125,7 @@ const MUTATIONS = [
   },
   {
     name: 'lines kept from another layout',
-    file: 'adoption.js',
+    file: 'take-over/adoption.js',
     from: 'logged.push(...events.filter(({ standing }) => standing.logged).map(loggedBefore));',
     to: '',
     test: ['shards.test.ts', 'killed and started'],
