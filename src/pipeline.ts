@@ -19,13 +19,13 @@ import type { Config, LogFileConfig } from './config/config.ts';
 import { createDestination } from './destinations/create-destination.ts';
 import { attemptLine } from './flow/attempt.ts';
 import type { Regime } from './flow/batch.ts';
-import type { Settled, Settlement } from './flow/settlement.ts';
+import { type Life, statusOfLanes } from './flow/life.ts';
+import type { Settlement } from './flow/settlement.ts';
 import type { Vitals } from './flow/vitals.ts';
 import { delay } from './lib/delay.ts';
 import { EXIT, messageOf, TailraceError } from './lib/errors.ts';
 import type { Logger } from './lib/logger.ts';
 import type { Nudge } from './lib/nudge.ts';
-import type { Engine } from './life.ts';
 import { createDeliveryLog, type DeliveryLogTarget } from './log-file/delivery-log.ts';
 import type { LogFileStage } from './log-file/stage.ts';
 import type { JournalOptions } from './log-file/target.ts';
@@ -43,7 +43,6 @@ import { Settler } from './queue/settler.ts';
 import { Sleep } from './queue/wake.ts';
 import { Feeder } from './router/feeder.ts';
 import { Router } from './router/router.ts';
-import { counted, tenureOf, watchLane } from './watched.ts';
 
 /** Batches read ahead of the log file (QUEUE A4). */
 const READ_AHEAD = 1;
@@ -71,15 +70,10 @@ export interface PipelineOptions {
   readonly once: boolean;
   /** Everything is settled and another log file comes next: take its lock, then have its journal take over. */
   readonly onSwitch: (to: LogFileConfig | null, takeOver: () => Promise<void>) => Promise<void>;
-  readonly onSettled: (items: readonly Settled[]) => void;
   /** The journal beside the log file, and what was left unfinished in others. */
   readonly journal: Omit<JournalOptions, 'stillOpen'>;
-  /** New lines are on disk. */
-  readonly onLines: (count: number) => void;
-  /** Called with the pipeline as seen from outside, before it begins. */
-  readonly onEngine: (engine: Engine) => void;
-  /** The reader looks at the queue now. */
-  readonly onLook: () => void;
+  /** Told what the pipeline does. */
+  readonly life: Life;
   /** What the stages count, where somebody watches. */
   readonly vitals?: Vitals | undefined;
   readonly logger: Logger;
@@ -94,7 +88,7 @@ export interface PipelineOptions {
  * @throws {TailraceError} `REVOKED`, `START_AFRESH`; with `once` the log file's error when it cannot be written; any other error is a bug.
  */
 export async function runPipeline(options: PipelineOptions): Promise<boolean> {
-  const { rights, regime, once, vitals, logger, stop } = options;
+  const { rights, regime, once, life, vitals, logger, stop } = options;
   const deadline = new AbortController();
   const onStop = (): void => void setTimeout(() => deadline.abort(stop.reason), SETTLE_GRACE_MS).unref();
   stop.addEventListener('abort', onStop, { once: true });
@@ -135,7 +129,7 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     inFlight,
     onSettled: (items) => {
       logFile.settled(items.map(({ id }) => id));
-      options.onSettled(items);
+      life.settled(items);
     },
     patienceMs: once ? ONCE_PATIENCE_MS : null,
     took: vitals?.settling,
@@ -148,7 +142,7 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     mayDeliver: () => rights.held && logFile.status().state === 'ok',
     onLane: (lane) => {
       desk.welcome(lane);
-      if (vitals) watchLane(lane, router.lanes.regime, vitals);
+      vitals?.watch(lane, router.lanes.regime);
       feeder.start(lane);
     },
     onRoom: () => feeder.onRoom(),
@@ -178,7 +172,7 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     onDegraded: ({ error }) => {
       if (once) broken.abort(error);
     },
-    onLines: options.onLines,
+    onLines: (count) => life.wrote(count),
     vitals: vitals?.log,
     beforeSwitch: async (_from, to, takeOver) => {
       while (!isQuiet()) {
@@ -210,7 +204,7 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     gaps,
     sleep,
     regime: () => {
-      options.onLook();
+      life.looked();
       return regime();
     },
     settle,
@@ -220,16 +214,24 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     logger,
     signal: AbortSignal.any([stop, ended.signal]),
   });
-  const reader = Readable.from(vitals ? counted(batches, vitals) : batches, {
+  const reader = Readable.from(vitals?.counted(batches) ?? batches, {
     objectMode: true,
     highWaterMark: READ_AHEAD,
   });
-  if (vitals) vitals.tenure = tenureOf({ rights, regime, logFile, router, desk, gaps, inFlight });
 
-  options.onEngine({
-    reopen: () => Promise.all([logFile.reopen(), deliveryLog.reopen()]),
-    trouble: () => (rights.held ? (logFile.status().lastError?.message ?? null) : 'waiting for PostgreSQL'),
+  life.begins({
+    epoch: rights.epoch,
+    held: () => rights.held,
+    generation: () => regime().generation,
+    logFile: () => {
+      const { path, lastError } = logFile.status();
+      return { path, error: lastError && messageOf(lastError) };
+    },
+    lanes: () => statusOfLanes(router.lanes.open, router.lanes.regime, (destinationId) => desk.isPaused(destinationId)),
+    gaps: () => gaps.size,
+    inFlight: () => inFlight.size,
     isHeldBack: () => reader.readableLength > 0,
+    reopen: () => Promise.all([logFile.reopen(), deliveryLog.reopen()]),
   });
 
   const pumping = setInterval(() => {
@@ -244,7 +246,6 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     if (stop.aborted) return false;
     throw error;
   } finally {
-    if (vitals) vitals.tenure = null;
     clearInterval(pumping);
     stop.removeEventListener('abort', onStop);
     ended.abort();

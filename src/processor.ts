@@ -10,14 +10,13 @@ import type { LoadedConfig } from './config/load.ts';
 import { formatProblem } from './config/problem.ts';
 import { watchConfig } from './config/watch.ts';
 import type { Regime } from './flow/batch.ts';
-import { type Summary, Tally } from './flow/tally.ts';
+import type { Life } from './flow/life.ts';
+import type { Summary } from './flow/tally.ts';
 import type { Vitals } from './flow/vitals.ts';
 import { delay } from './lib/delay.ts';
 import { codeOf, EXIT, isServerError, messageOf, TailraceError } from './lib/errors.ts';
 import { createThrottle, type Logger } from './lib/logger.ts';
 import { createNudge } from './lib/nudge.ts';
-import type { Report } from './lib/service-manager.ts';
-import { type Engine, Life } from './life.ts';
 import { stateDirectory } from './log-file/local-lock.ts';
 import { answerRequests } from './log-file/rotate-request.ts';
 import { runPipeline } from './pipeline.ts';
@@ -42,7 +41,9 @@ export interface ProcessorOptions {
   readonly once: boolean;
   /** The part of the queue that is ours. */
   readonly shard: Shard;
-  /** What the process counts and says of itself, where somebody watches. */
+  /** Told what the process does. */
+  readonly life: Life;
+  /** What the stages count, where somebody watches. */
   readonly vitals?: Vitals | undefined;
   readonly logger: Logger;
   /** First signal: settle what is in flight and end. */
@@ -54,8 +55,6 @@ export interface ProcessorOptions {
 export interface Processor {
   /** SIGHUP: opens the log file anew; resolves when nothing more is written to one that was moved before. */
   reopen(): Promise<void>;
-  /** How it is, for systemd. */
-  report(): Report;
   /**
    * Resolves with the counts when stopped, or when a `once` has handled everything.
    *
@@ -72,13 +71,10 @@ interface Entry {
 }
 
 export function createProcessor(options: ProcessorOptions): Processor {
-  const { vitals, logger, stop, once, shard } = options;
-  const tally = vitals?.tally ?? new Tally();
+  const { life, logger, stop, once, shard } = options;
   const nudge = createNudge();
   const complain = createThrottle((fields, message) => logger.error(fields, message));
   let config = options.loaded.config;
-  let engine: Engine | null = null;
-  const life = new Life();
   let inForce: { readonly rights: Rights; regime: Regime } | null = null;
   const held = new HeldFile();
   /** What another process has, when an attempt to become the writer comes back without anything. */
@@ -96,14 +92,12 @@ export function createProcessor(options: ProcessorOptions): Processor {
         if (got !== null) return got;
         const busy = `another tailrace process holds ${waitsFor}`;
         if (once) throw new TailraceError('BUSY', `${busy}; try again later`, { exitCode: EXIT.tryAgain });
-        life.waits(`standing by: ${busy}`);
-        vitals?.became('standby');
+        life.became('standby', busy);
         if (!said.has(busy)) logger.info(`${busy}; standing by`);
         said.add(busy);
       } catch (error) {
         if (once || !(error instanceof TailraceError || isServerError(error)) || isRefusal(error)) throw error;
-        life.waits(`cannot start: ${messageOf(error)}`);
-        vitals?.became('starting', messageOf(error));
+        life.became('starting', messageOf(error));
         complain({ error: messageOf(error), code: codeOf(error) }, 'cannot start; trying again every second');
       }
       await delay(STANDBY_POLL_MS * (0.5 + Math.random()), stop);
@@ -111,7 +105,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
     }
   };
 
-  const reopen = async (): Promise<void> => void (await engine?.reopen());
+  const reopen = async (): Promise<void> => void (await life.tenure?.reopen());
 
   /** The folder whose lock is held. */
   const ownOf = (): { readonly id: string; readonly directory: string } | null =>
@@ -165,9 +159,8 @@ export function createProcessor(options: ProcessorOptions): Processor {
       if (regime === null) return true;
       const current = { rights, regime };
       inForce = current;
-      vitals?.became('writer');
+      life.became('writer');
       void follow();
-      life.writes(rights.epoch);
       logger.info(
         {
           epoch: rights.epoch,
@@ -199,17 +192,8 @@ export function createProcessor(options: ProcessorOptions): Processor {
           },
           ...inheritance,
         },
-        onSettled: (items) => {
-          tally.add(items);
-          life.looked();
-        },
-        onLines: (count) => tally.addLines(count),
-        onEngine: (running) => {
-          engine = running;
-          life.runs(running);
-        },
-        onLook: () => life.looked(),
-        vitals,
+        life,
+        vitals: options.vitals,
         logger,
         stop: AbortSignal.any([stop, yielding.signal]),
       });
@@ -227,9 +211,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
       return false;
     } finally {
       inForce = null;
-      engine = null;
-      life.runs(null);
-      vitals?.became(stop.aborted ? 'stopped' : 'starting');
+      life.became(stop.aborted ? 'stopped' : 'starting');
       await endAnswering();
       // Before the queue: its next writer takes over what stands in our journals, and asks once for their locks.
       await release();
@@ -267,7 +249,6 @@ export function createProcessor(options: ProcessorOptions): Processor {
 
   return {
     reopen,
-    report: () => life.report(tally.summary),
     async run() {
       const watching = new AbortController();
       const watched = once
@@ -283,7 +264,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
           const entry = await persist(acquire);
           if (entry === null || (await tenure(entry))) break;
         }
-        return tally.summary;
+        return life.summary;
       } finally {
         watching.abort();
         await watched;

@@ -25,6 +25,10 @@ export interface Route extends RouteConfig {
   readonly destinationId: number;
 }
 
+/** Its first entry for a destination; undefined when no entry leads there any more. */
+export const routeTo = (destinationId: number, regime: Regime | null): Route | undefined =>
+  regime?.routes.find((route) => route.destinationId === destinationId);
+
 export interface BatchEvent {
   readonly event: QueuedEvent;
   /** As PostgreSQL has it: what a settlement starts from. */

@@ -1,12 +1,11 @@
-// What the stages count for whoever watches the process (`run --http`). Plain numbers that grow, touched once a batch
-// or a request; without a watcher there is no such object and nothing is counted. It outlives a tenure, so that the
-// figures of a process go on growing when it becomes the writer again.
+// How much and how fast the stages work, counted for whoever watches the process (`run --http`). Plain numbers that grow,
+// touched once a batch or a request; without a watcher there is no such object and nothing is counted. It outlives a
+// tenure, so that the figures of a process go on growing when it becomes the writer again. What the process is doing
+// now is told in `life.ts`.
 
 import { canonicalType, findEventType } from '../event/catalog.ts';
 import { Histogram } from '../lib/histogram.ts';
-import type { Batch } from './batch.ts';
-import type { LaneReport } from './lane-report.ts';
-import { Tally } from './tally.ts';
+import { type Batch, type Regime, routeTo } from './batch.ts';
 
 /** Seconds, for what a disk or a database does. */
 export const QUICK_BOUNDS = [
@@ -51,36 +50,7 @@ export interface DestinationVitals {
   readonly requests: Histogram;
 }
 
-/** A destination of the writer, at this moment. */
-export interface LaneVitals extends LaneReport {
-  readonly key: string;
-  readonly paused: boolean;
-  /** Events queued or under way in this process. */
-  readonly held: number;
-}
-
-/** The time as the writer. Functions: it is looked at now and then, and nothing is kept up to date for that. */
-export interface Tenure {
-  readonly epoch: string;
-  /** False while the connection that holds our locks is lost. */
-  readonly held: () => boolean;
-  readonly generation: () => number;
-  readonly logFile: () => { readonly path: string | null; readonly error: string | null };
-  readonly lanes: () => readonly LaneVitals[];
-  /** Ids that are missing below the last one read. */
-  readonly gaps: () => number;
-  /** Events between reading and settling. */
-  readonly inFlight: () => number;
-}
-
-/** `starting`: it tries to become the writer and cannot, `trouble` says why. */
-export type Role = 'starting' | 'standby' | 'writer' | 'stopped';
-
 export class Vitals {
-  #role: Role = 'starting';
-  #trouble: string | null = null;
-  readonly tally = new Tally();
-  tenure: Tenure | null = null;
   readonly log: LogVitals = {
     bytes: 0,
     batches: 0,
@@ -100,20 +70,6 @@ export class Vitals {
   /** What rows say → what they are counted under. */
   readonly #typeOf = new Map<string, string>();
 
-  get role(): Role {
-    return this.#role;
-  }
-
-  /** What keeps it from becoming the writer, in one line; null = nothing that is known. */
-  get trouble(): string | null {
-    return this.#trouble;
-  }
-
-  became(role: Role, trouble: string | null = null): void {
-    this.#role = role;
-    this.#trouble = trouble;
-  }
-
   /** How often the reader found nothing and rested. */
   get rests(): number {
     return this.#rests;
@@ -123,8 +79,23 @@ export class Vitals {
     this.#rests += 1;
   }
 
-  /** Counts a batch that was read. */
-  read(batch: Batch): void {
+  /** Counts the batches on their way. */
+  async *counted(batches: AsyncIterable<Batch>): AsyncGenerator<Batch> {
+    for await (const batch of batches) {
+      this.#read(batch);
+      yield batch;
+    }
+  }
+
+  /** Has the answers of a new lane counted; the counts of its destination from before go on. */
+  watch(lane: { readonly destinationId: number; vitals: DestinationVitals | null }, regime: Regime | null): void {
+    const route = routeTo(lane.destinationId, regime);
+    if (route === undefined) return;
+    lane.vitals = this.#of(route.key, route.destination.type);
+    this.#forget(new Set(regime?.routes.map(({ key }) => key)));
+  }
+
+  #read(batch: Batch): void {
     if (batch.events.length === 0) return;
     this.batches += 1;
     // Runs of one type are usual, and comparing costs less than looking up.
@@ -142,8 +113,7 @@ export class Vitals {
     this.#count(type, run);
   }
 
-  /** The counts of a destination; those of before go on. */
-  of(key: string, type: string): DestinationVitals {
+  #of(key: string, type: string): DestinationVitals {
     const known = this.destinations.get(key);
     if (known) {
       known.type = type;
@@ -161,7 +131,7 @@ export class Vitals {
   }
 
   /** Forgets destinations that are not in force, where there are too many. */
-  forget(inForce: ReadonlySet<string>): void {
+  #forget(inForce: ReadonlySet<string>): void {
     for (const key of this.destinations.keys()) {
       if (this.destinations.size <= MOST_DESTINATIONS) return;
       if (!inForce.has(key)) this.destinations.delete(key);

@@ -40,8 +40,8 @@ export const DESTINATION_FAMILIES: readonly Family[] = [
     name: 'tailrace_destination_breaker_open',
     type: 'gauge',
     help: '1 while the destination keeps failing and is only probed.',
-    samples: ({ vitals }) =>
-      (vitals.tenure?.lanes() ?? []).map(({ key, state }) => ({
+    samples: ({ life }) =>
+      (life.tenure?.lanes() ?? []).map(({ key, state }) => ({
         value: Number(state === 'open'),
         labels: { destination: key },
       })),
@@ -50,8 +50,8 @@ export const DESTINATION_FAMILIES: readonly Family[] = [
     name: 'tailrace_destination_held_events',
     type: 'gauge',
     help: 'Events queued or under way in this process.',
-    samples: ({ vitals }) =>
-      (vitals.tenure?.lanes() ?? []).map(({ key, held }) => ({ value: held, labels: { destination: key } })),
+    samples: ({ life }) =>
+      (life.tenure?.lanes() ?? []).map(({ key, held }) => ({ value: held, labels: { destination: key } })),
   },
   {
     name: 'tailrace_destination_state',

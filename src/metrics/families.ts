@@ -24,19 +24,19 @@ const PROCESS_FAMILIES: readonly Family[] = [
     name: 'tailrace_writer',
     type: 'gauge',
     help: '1 while this process is the writer of the queue (of its shard), 0 while it stands by or starts.',
-    samples: ({ vitals }) => flag(vitals.role === 'writer' && (vitals.tenure?.held() ?? false)),
+    samples: ({ life }) => flag(life.role === 'writer' && (life.tenure?.held() ?? false)),
   },
   {
     name: 'tailrace_writer_epoch',
     type: 'gauge',
     help: 'Number of the tenure as the writer; grows with each take-over.',
-    samples: ({ vitals }) => one(vitals.tenure && Number(vitals.tenure.epoch)),
+    samples: ({ life }) => one(life.tenure && Number(life.tenure.epoch)),
   },
   {
     name: 'tailrace_configuration_generation',
     type: 'gauge',
     help: 'Number of the routing configuration in force; grows with each change of it.',
-    samples: ({ vitals }) => one(vitals.tenure?.generation()),
+    samples: ({ life }) => one(life.tenure?.generation()),
   },
   {
     name: 'tailrace_database_up',
@@ -58,15 +58,15 @@ const EVENT_FAMILIES: readonly Family[] = [
     name: 'tailrace_events_logged_total',
     type: 'counter',
     help: 'New lines in the log file, on disk.',
-    samples: ({ vitals }) => one(vitals.tally.summary.logged),
+    samples: ({ life }) => one(life.summary.logged),
   },
   {
     name: 'tailrace_events_done_total',
     type: 'counter',
     help: 'Events that are done: accepted by all their destinations, or dropped by the configuration.',
-    samples: ({ vitals }) =>
+    samples: ({ life }) =>
       (['delivered', 'dropped'] as const).map((outcome) => ({
-        value: vitals.tally.summary[outcome],
+        value: life.summary[outcome],
         labels: { outcome },
       })),
   },
@@ -74,7 +74,7 @@ const EVENT_FAMILIES: readonly Family[] = [
     name: 'tailrace_events_in_flight',
     type: 'gauge',
     help: 'Events between reading and settling in this process.',
-    samples: ({ vitals }) => one(vitals.tenure?.inFlight()),
+    samples: ({ life }) => one(life.tenure?.inFlight()),
   },
   {
     name: 'tailrace_batches_read_total',
@@ -92,7 +92,7 @@ const EVENT_FAMILIES: readonly Family[] = [
     name: 'tailrace_reader_gaps',
     type: 'gauge',
     help: 'Ids missing below the last one read, for which the reader still asks: transactions that are open, or rolled back.',
-    samples: ({ vitals }) => one(vitals.tenure?.gaps()),
+    samples: ({ life }) => one(life.tenure?.gaps()),
   },
   {
     name: 'tailrace_settlement_seconds',
@@ -107,7 +107,7 @@ const LOG_FAMILIES: readonly Family[] = [
     name: 'tailrace_log_degraded',
     type: 'gauge',
     help: '1 while the log file cannot be written: nothing is delivered then.',
-    samples: ({ vitals }) => one(vitals.tenure && Number(vitals.tenure.logFile().error !== null)),
+    samples: ({ life }) => one(life.tenure && Number(life.tenure.logFile().error !== null)),
   },
   {
     name: 'tailrace_log_bytes_total',

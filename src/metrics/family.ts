@@ -1,6 +1,7 @@
 // One metric family: its name, what it means, and how its samples are read from what the process knows. Nothing is kept
 // in step with the data path; all is collected when somebody asks.
 
+import type { Life } from '../flow/life.ts';
 import type { Vitals } from '../flow/vitals.ts';
 import type { Histogram } from '../lib/histogram.ts';
 import type { Status } from '../queue/status.ts';
@@ -16,6 +17,7 @@ export interface Reading {
 
 /** What the samples are read from. */
 export interface Measured {
+  readonly life: Life;
   readonly vitals: Vitals;
   /** null = PostgreSQL has not answered lately. */
   readonly reading: Reading | null;

@@ -1,6 +1,7 @@
 // What happened in each second of the last five minutes, in fixed memory: rates and latencies as the differences of the
 // counts, for the page's curves.
 
+import type { Life } from '../flow/life.ts';
 import { DELIVERY_BOUNDS, QUICK_BOUNDS, type Vitals } from '../flow/vitals.ts';
 import { type Histogram, quantile } from '../lib/histogram.ts';
 
@@ -25,14 +26,14 @@ export interface History {
 }
 
 /** @param queued rows in the queue as far as that is known; it is not asked for the sake of the curve. */
-export function createHistory(vitals: Vitals, queued: () => number | null): History {
+export function createHistory(life: Life, vitals: Vitals, queued: () => number | null): History {
   const rings = new Map(CURVES.map((curve) => [curve, new Float64Array(SECONDS).fill(Number.NaN)]));
   let tick = 0;
-  let before = countsOf(vitals);
+  let before = countsOf(life, vitals);
   let beforeMs = performance.now();
   const timer = setInterval(() => {
     const nowMs = performance.now();
-    const now = countsOf(vitals);
+    const now = countsOf(life, vitals);
     const rate = (from: number, to: number): number => Math.max(0, to - from) * (1_000 / Math.max(1, nowMs - beforeMs));
     const latency = differences(now.latency, before.latency);
     const values: Record<Curve, number | null> = {
@@ -77,7 +78,7 @@ interface Counts {
   readonly sync: readonly number[];
 }
 
-function countsOf({ tally, destinations, log }: Vitals): Counts {
+function countsOf({ summary }: Life, { destinations, log }: Vitals): Counts {
   let attempts = 0;
   let accepted = 0;
   const latency = new Array<number>(DELIVERY_BOUNDS.length + 1).fill(0);
@@ -86,7 +87,7 @@ function countsOf({ tally, destinations, log }: Vitals): Counts {
     for (const count of Object.values(each.answers)) attempts += count;
     addTo(latency, each.latency);
   }
-  const { logged, delivered } = tally.summary;
+  const { logged, delivered } = summary;
   return {
     logged,
     delivered,

@@ -3,6 +3,7 @@
 // the processor.
 
 import type { LogFileConfig } from '../config/config.ts';
+import type { Life } from '../flow/life.ts';
 import type { Vitals } from '../flow/vitals.ts';
 import { listen } from '../http/listen.ts';
 import type { ListenAddress } from '../http/listen-address.ts';
@@ -37,6 +38,7 @@ export interface MonitorOptions {
   readonly address: ListenAddress;
   readonly tokens: readonly Secret[];
   readonly database: string | undefined;
+  readonly life: Life;
   readonly vitals: Vitals;
   /** The log file that is configured now. */
   readonly logFile: () => LogFileConfig | null;
@@ -59,7 +61,7 @@ export interface Monitor {
  * @throws {TailraceError} `HTTP_TOKEN`, `LISTEN_FAILED`.
  */
 export async function startMonitor(options: MonitorOptions): Promise<Monitor> {
-  const { address, vitals, logger, stop } = options;
+  const { address, life, vitals, logger, stop } = options;
   let tokens = requireTokens(address, options.tokens, MONITOR_TOKENS);
   let isAllowed = createTokenCheck(tokens);
   const complain = createThrottle((fields, message) => logger.error(fields, message));
@@ -70,12 +72,13 @@ export async function startMonitor(options: MonitorOptions): Promise<Monitor> {
       queryDeadlineMs: QUERY_DEADLINE_MS,
     }),
   );
-  const history = createHistory(vitals, () => database.last?.status.queued ?? null);
+  const history = createHistory(life, vitals, () => database.last?.status.queued ?? null);
   const readiness = (): Promise<Readiness> =>
-    readinessOf({ vitals, database, logFile: options.logFile, stopping: () => stop.aborted });
+    readinessOf({ life, database, logFile: options.logFile, stopping: () => stop.aborted });
   const metrics = createMetrics(async () => {
     const [{ reasons }, reading] = await Promise.all([readiness(), database.reading(SCRAPE_PATIENCE_MS)]);
     return {
+      life,
       vitals,
       reading,
       databaseUp: !reasons.includes('database'),
@@ -91,7 +94,10 @@ export async function startMonitor(options: MonitorOptions): Promise<Monitor> {
     metrics,
     readiness,
     state: (after) =>
-      pageState({ vitals, database, history, readiness, version: version(), mayChange: tokens.length > 0 }, after),
+      pageState(
+        { life, vitals, database, history, readiness, version: version(), mayChange: tokens.length > 0 },
+        after,
+      ),
     setPaused: async (destination, paused) => {
       await database.run((session) => setPaused(session, [destination], paused));
       database.outdate();

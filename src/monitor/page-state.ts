@@ -1,5 +1,6 @@
 // What the page shows, as one JSON object a second: figures of this process, what PostgreSQL said last, the newest lines.
 
+import type { Life } from '../flow/life.ts';
 import type { Vitals } from '../flow/vitals.ts';
 import type { Reading } from '../metrics/family.ts';
 import type { DestinationStatus } from '../queue/status.ts';
@@ -15,6 +16,7 @@ const PATIENCE_MS = 700;
 const STARTED_AT = Math.round(performance.timeOrigin);
 
 export interface PageStateOptions {
+  readonly life: Life;
   readonly vitals: Vitals;
   readonly database: DatabaseWatch;
   readonly history: History;
@@ -30,8 +32,8 @@ export interface PageStateOptions {
  * @param after number of the last second that the page has of the curves; -1 = none.
  */
 export async function pageState(options: PageStateOptions, after: number): Promise<object> {
-  const { vitals, database, history, readiness, version, mayChange } = options;
-  const { tenure } = vitals;
+  const { life, vitals, database, history, readiness, version, mayChange } = options;
+  const { tenure } = life;
   const log = tenure?.logFile() ?? null;
   const [{ role, reasons }, reading, lines] = await Promise.all([
     readiness(),
@@ -45,13 +47,13 @@ export async function pageState(options: PageStateOptions, after: number): Promi
     may_change: mayChange,
     problems: [
       ...reasons.map((reason) => REASONS[reason]),
-      ...[vitals.trouble, log?.error, database.trouble].filter((text) => text != null),
+      ...[life.role === 'starting' ? life.why : null, log?.error, database.trouble].filter((text) => text != null),
     ],
     epoch: tenure?.epoch ?? null,
     queue: queueOf(reading),
     log: log && { path: log.path, rotations: vitals.log.rotations, rotated_at: vitals.log.rotatedAtMs },
-    totals: vitals.tally.summary,
-    destinations: destinationsOf(reading, vitals),
+    totals: life.summary,
+    destinations: destinationsOf(reading, life),
     ...lines,
     ...history.after(after),
   };
@@ -66,7 +68,7 @@ function queueOf(reading: Reading | null): object | null {
 /** As PostgreSQL has them; those of this process of which it has not been asked yet, as their lanes are. */
 function destinationsOf(
   reading: Reading | null,
-  { tenure }: Vitals,
+  { tenure }: Life,
 ): readonly (DestinationStatus | Pick<DestinationStatus, 'destination' | 'state'>)[] {
   const said = reading?.status.destinations ?? [];
   const known = new Set(said.map(({ destination }) => destination));

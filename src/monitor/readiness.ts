@@ -5,7 +5,7 @@
 import { access, constants, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { LogFileConfig } from '../config/config.ts';
-import type { Vitals } from '../flow/vitals.ts';
+import type { Life, Role } from '../flow/life.ts';
 import { codeOf } from '../lib/errors.ts';
 import type { DatabaseWatch } from './database-watch.ts';
 
@@ -23,13 +23,13 @@ export const REASONS = {
 export type Reason = keyof typeof REASONS;
 
 export interface Readiness {
-  readonly role: Vitals['role'];
+  readonly role: Role;
   /** Empty = ready. */
   readonly reasons: readonly Reason[];
 }
 
 export interface ReadinessOptions {
-  readonly vitals: Vitals;
+  readonly life: Life;
   readonly database: DatabaseWatch;
   /** The log file that is configured now. */
   readonly logFile: () => LogFileConfig | null;
@@ -38,8 +38,8 @@ export interface ReadinessOptions {
 }
 
 /** Looks at everything; takes about a second at the most. */
-export async function readinessOf({ vitals, database, logFile, stopping }: ReadinessOptions): Promise<Readiness> {
-  const { role, tenure } = vitals;
+export async function readinessOf({ life, database, logFile, stopping }: ReadinessOptions): Promise<Readiness> {
+  const { role, tenure } = life;
   const reasons: Reason[] = [];
   if (stopping() || role === 'stopped') reasons.push('stopping');
   else if (role === 'starting' || (role === 'writer' && tenure === null)) reasons.push('starting');

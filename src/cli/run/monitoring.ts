@@ -2,6 +2,7 @@
 
 import type { ArgumentsCamelCase, Argv } from 'yargs';
 import type { LogFileConfig } from '../../config/config.ts';
+import type { Life } from '../../flow/life.ts';
 import { Vitals } from '../../flow/vitals.ts';
 import { parseListenAddress, printAddress } from '../../http/listen-address.ts';
 import { loadTokens } from '../../http/tokens.ts';
@@ -31,6 +32,8 @@ export interface Monitoring {
 }
 
 export interface MonitoringOptions {
+  /** What the process is doing. */
+  readonly life: Life;
   readonly database: string | undefined;
   /** The log file that is configured now. */
   readonly logFile: () => LogFileConfig | null;

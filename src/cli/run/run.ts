@@ -2,12 +2,14 @@
 
 import type { Config } from '../../config/config.ts';
 import { formatProblem } from '../../config/problem.ts';
+import { Life } from '../../flow/life.ts';
 import { EXIT, TailraceError } from '../../lib/errors.ts';
 import { logLastWords } from '../../lib/last-words.ts';
 import { createLogger } from '../../lib/logger.ts';
 import { createServiceManager } from '../../lib/service-manager.ts';
 import { onSignals } from '../../lib/shutdown.ts';
 import { version } from '../../lib/version.ts';
+import { livenessOf } from '../../monitor/liveness.ts';
 import { createProcessor } from '../../processor.ts';
 import { MOST_SHARDS, parseShard, WHOLE } from '../../queue/slots.ts';
 import { type RecordingSettings, startMirror } from '../../recording/mirror.ts';
@@ -73,7 +75,9 @@ export const run: Command = {
     const endListening = logLastWords(logger);
     const stop = new AbortController();
     let logFile = config.logFile;
+    const life = new Life();
     const monitoring = await openMonitoring(args, env, {
+      life,
       database: databaseUrl(args, env),
       logFile: () => logFile,
       stop: stop.signal,
@@ -96,13 +100,14 @@ export const run: Command = {
       shard,
       logger,
       stop: stop.signal,
+      life,
       vitals: monitoring?.vitals,
       onConfig: (changed) => {
         logFile = changed.logFile;
         mirror.update(recordingSettings(changed));
       },
     });
-    const service = createServiceManager({ env, report: () => processor.report(), logger });
+    const service = createServiceManager({ env, report: () => livenessOf(life), logger });
     const stopListening = onSignals({
       onStop: (signal) => {
         service.stopping();
