@@ -25,7 +25,7 @@ import { endsTenure, Rights } from './queue/rights.ts';
 import { Session } from './queue/session.ts';
 import { nameOf, type Shard } from './queue/slots.ts';
 import { adopt } from './take-over/adoption.ts';
-import { HeldFile, lockOf } from './take-over/held-file.ts';
+import { describeLock, HeldFile } from './take-over/held-file.ts';
 import { inherit } from './take-over/inheritance.ts';
 import { noteServer } from './take-over/last-server.ts';
 import { createStandbyCheck, isRefusal } from './take-over/standby-check.ts';
@@ -107,16 +107,12 @@ export function createProcessor(options: ProcessorOptions): Processor {
 
   const reopen = async (): Promise<void> => void (await life.tenure?.reopen());
 
-  /** The folder whose lock is held. */
-  const ownOf = (): { readonly id: string; readonly directory: string } | null =>
-    held.directory === null ? null : { id: held.id, directory: held.directory };
-
   const assertMayStandBy = createStandbyCheck(open, shard);
 
   /** Tries to become the writer; which file to lock may change between two attempts. @returns null when another process is. */
   const acquire = async (): Promise<Entry | null> => {
     const underConfig = config;
-    waitsFor = lockOf(underConfig.logFile);
+    waitsFor = describeLock(underConfig.logFile);
     const journal = await held.take(underConfig.logFile);
     if (journal === null) {
       await assertMayStandBy(underConfig.logFile);
@@ -132,7 +128,7 @@ export function createProcessor(options: ProcessorOptions): Processor {
         markProcessed: () => config.onDelivered === 'mark_processed',
         bringIn: async (session, whole, left) => {
           waitsFor = 'a journal of another layout';
-          return await adopt(session, whole, left, { config: underConfig, own: ownOf(), shard, logger });
+          return await adopt(session, whole, left, { config: underConfig, own: held.folder, shard, logger });
         },
         onWake: nudge.nudge,
         logger,
@@ -147,11 +143,14 @@ export function createProcessor(options: ProcessorOptions): Processor {
   /** One tenure as the writer. @returns false when another process took over, or another server. */
   const tenure = async ({ rights, config: first }: Entry): Promise<boolean> => {
     let clean = false;
-    const place = ownOf();
-    const own = place && first.logFile ? { ...place, file: first.logFile } : null;
+    const { folder } = held;
+    const own = folder && first.logFile && { ...folder, file: first.logFile };
     await noteServer(own?.directory ?? null, rights, logger);
     const { release, ...inheritance } = await inherit(rights.predecessors, own, logger);
-    const folders = (): (string | null)[] => [held.directory, ...inheritance.inherited.map((each) => each.directory)];
+    const folders = (): (string | null)[] => [
+      held.folder?.directory ?? null,
+      ...inheritance.inherited.map((each) => each.directory),
+    ];
     const endAnswering = answerRequests(folders, reopen);
     const yielding = new AbortController();
     try {

@@ -17,12 +17,13 @@ import { unsettledOf } from '../queue/rows.ts';
 import type { Session } from '../queue/session.ts';
 import { type Shard, slotsOf } from '../queue/slots.ts';
 import type { QueueTable } from '../queue/table.ts';
-import { type FoundJournal, findJournal } from './inheritance.ts';
+import { type FoundJournal, findJournal } from './find-journal.ts';
+import type { HeldFolder } from './held-file.ts';
 
 export interface AdoptionOptions {
   readonly config: Config;
-  /** The folder whose lock we hold, and the journal in it; null = no log file. */
-  readonly own: { readonly id: string; readonly directory: string } | null;
+  /** null = no log file. */
+  readonly own: HeldFolder | null;
   /** Ours. */
   readonly shard: Shard;
   readonly logger: Logger;

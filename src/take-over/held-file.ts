@@ -13,6 +13,13 @@ import type { JournalAt } from '../queue/claim.ts';
 /** Of a process without a log file: it leaves nothing behind that could stand in a file. */
 const NO_FOLDER = '';
 
+/** The hidden folder beside the log file whose lock is held. */
+export interface HeldFolder {
+  readonly directory: string;
+  /** Of the journal in it. */
+  readonly id: string;
+}
+
 export class HeldFile {
   /** The log file that the lock is of. */
   #file: LogFileConfig | null = null;
@@ -24,9 +31,9 @@ export class HeldFile {
     return this.#id;
   }
 
-  /** The folder of the lock that is held; null = none. */
-  get directory(): string | null {
-    return this.#lock?.directory ?? null;
+  /** null = no lock is held. */
+  get folder(): HeldFolder | null {
+    return this.#lock && { directory: this.#lock.directory, id: this.#id };
   }
 
   /**
@@ -49,7 +56,7 @@ export class HeldFile {
    * @throws {TailraceError} `START_AFRESH` when the new file is taken or cannot be had; what `takeOver` throws.
    */
   async change(to: LogFileConfig | null, takeOver: (place: JournalAt) => Promise<void>): Promise<void> {
-    if (to !== null && this.directory === stateDirectory(to.filename)) {
+    if (to !== null && this.#lock?.directory === stateDirectory(to.filename)) {
       this.#file = to;
       return await takeOver(this.#place);
     }
@@ -59,7 +66,10 @@ export class HeldFile {
       return error;
     });
     if (place === null || place instanceof TailraceError)
-      throw startAfresh(place === null ? `another tailrace process holds ${lockOf(to)}` : messageOf(place), place);
+      throw startAfresh(
+        place === null ? `another tailrace process holds ${describeLock(to)}` : messageOf(place),
+        place,
+      );
     try {
       await takeOver(place);
     } finally {
@@ -104,7 +114,7 @@ export class HeldFile {
 }
 
 /** For messages. */
-export const lockOf = (file: LogFileConfig | null): string => `the lock of ${file?.filename}`;
+export const describeLock = (file: LogFileConfig | null): string => `the lock of ${file?.filename}`;
 
 const startAfresh = (why: string, cause: unknown): TailraceError =>
   new TailraceError('START_AFRESH', `cannot change to the log file that is configured now: ${why}; starting afresh`, {
