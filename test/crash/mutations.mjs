@@ -20,9 +20,9 @@ const MUTATIONS = [
   {
     name: 'no fsync of the log',
     file: 'log-file/appender.js',
-    from: `progress.unproven = true;
-            await handle.sync();`,
-    to: 'progress.unproven = true;',
+    from: `await handle.sync();
+            this.#options`,
+    to: 'this.#options',
     test: ORDER,
   },
   {
@@ -36,10 +36,10 @@ const MUTATIONS = [
   {
     name: 'DELETE before fsync',
     file: 'log-file/appender.js',
-    from: `progress.unproven = true;
-            await handle.sync();`,
-    to: `progress.unproven = true;
-            setTimeout(() => handle.sync().catch(() => {}), 300);`,
+    from: `await handle.sync();
+            this.#options`,
+    to: `setTimeout(() => handle.sync().catch(() => {}), 300);
+            this.#options`,
     test: ORDER,
   },
   {
@@ -90,7 +90,7 @@ const MUTATIONS = [
   },
   {
     name: 'pending row not written',
-    file: 'queue/settler.js',
+    file: 'queue/apply-changes.js',
     from: 'if (fail.ids.length > 0) {',
     to: 'if (fail.ids.length < 0) {',
     test: LATE,
