@@ -3,6 +3,7 @@
 
 import type { StatementPreview } from '../destinations/preview.ts';
 import type { ExplainedDestination, Explanation } from '../explanation.ts';
+import { many } from '../lib/quantity.ts';
 import type { Condition } from '../router/explain-match.ts';
 import type { Source } from './explain-sources.ts';
 
@@ -145,8 +146,7 @@ function preview({ would_send, action }: ExplainedDestination, options: TextOpti
   const would = action === 'wait' ? 'would be sent then' : 'would be sent';
   if (would_send.kind === 'statement') return [`${would}:`, ...statement(would_send, options)];
   const { method, url, through, headers, body, batch_max_events } = would_send;
-  const shared =
-    batch_max_events === null ? '' : `, with up to ${batch_max_events.toLocaleString('en-US')} events in one array`;
+  const shared = batch_max_events === null ? '' : `, with up to ${many(batch_max_events, 'event')} in one array`;
   return [
     `${would}${shared}:`,
     `  ${method} ${url}${through === null ? '' : ` through ${through}`}`,
@@ -186,5 +186,5 @@ function printable(text: string): string {
 function cut(text: string, { maxBody }: TextOptions): string {
   const characters = text.length > maxBody ? Array.from(text) : [];
   if (characters.length <= maxBody) return text;
-  return `${characters.slice(0, maxBody).join('')}… (${(characters.length - maxBody).toLocaleString('en-US')} more characters; --json shows all)`;
+  return `${characters.slice(0, maxBody).join('')}… (${many(characters.length - maxBody, 'more character')}; --json shows all)`;
 }

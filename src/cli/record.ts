@@ -8,6 +8,7 @@ import { findConfigFile } from '../config/find.ts';
 import { loadConfig } from '../config/load.ts';
 import { formatProblem } from '../config/problem.ts';
 import { codeOf, EXIT, messageOf, TailraceError } from '../lib/errors.ts';
+import { many } from '../lib/quantity.ts';
 import { beforeSignalEnds } from '../lib/shutdown.ts';
 import { type Checkpoint, openCheckpoint, whyNoCheckpoints } from '../recording/checkpoint.ts';
 import { openRecordingConnection, type RecordingConnection } from '../recording/connection.ts';
@@ -203,14 +204,14 @@ async function recordOne(
     const isDamaged = codeOf(cause)?.startsWith('Z_') === true;
     const problem = isDamaged ? `the gzip file ${name} is damaged: ${messageOf(cause)}` : messageOf(cause);
     const how = checkpoint ? 'go on with --resume' : `go on behind line ${line} of ${name}`;
-    const reached = `${recorded.toLocaleString('en-US')} events are recorded, up to line ${line} of ${name}; ${how}`;
+    const reached = `${many(recorded, 'event')} recorded, up to line ${line} of ${name}; ${how}`;
     throw new TailraceError(code, `${problem}; ${reached}`, { exitCode, cause });
   }
 }
 
 /** A batch that is on its way may be committed without our hearing of it. */
 function interruption({ counts: { recorded, line } }: Recorder, { name, file }: Source, keeps: boolean): string {
-  const reached = `interrupted: ${recorded.toLocaleString('en-US')} events are recorded, up to line ${line} of ${name}`;
+  const reached = `interrupted: ${many(recorded, 'event')} recorded, up to line ${line} of ${name}`;
   const canResume = keeps && isRecognizable(file);
   return `${reached}, perhaps another batch; ${canResume ? 'go on with --resume' : 'this input cannot be resumed'}`;
 }

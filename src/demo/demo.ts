@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Client } from 'pg';
 import { EXIT, TailraceError } from '../lib/errors.ts';
+import { many } from '../lib/quantity.ts';
 import { type Accounts, drawUpAccounts } from './accounts.ts';
 import { type Commands, createCommands, type RunningPipeline } from './commands.ts';
 import { writeDemoConfig } from './demo-config.ts';
@@ -61,7 +62,7 @@ export async function runDemo(options: DemoOptions): Promise<Accounts | null> {
 
   await commands.record(fixture);
   const fromFixture = await countLines([fixture]);
-  screen.step(`${fromFixture.toLocaleString('en-US')} events recorded from fixtures/events.jsonl`);
+  screen.step(`${many(fromFixture, 'event')} recorded from fixtures/events.jsonl`);
   if (signal.aborted) return null;
 
   await using database = await connect(postgres);

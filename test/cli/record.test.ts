@@ -182,7 +182,7 @@ test('a damaged gzip file is said with how far it came', async () => {
   expect(outcome).toMatchObject({
     code: 'RECORDING_FAILED',
     message: expect.stringMatching(
-      /gzip file .* is damaged: .*; 3 events are recorded, up to line 3 of .*; go on behind line 3/,
+      /gzip file .* is damaged: .*; 3 events recorded, up to line 3 of .*; go on behind line 3/,
     ),
   });
 });
