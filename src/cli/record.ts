@@ -77,6 +77,8 @@ export const record: Command = {
     const resume = args.resume === true;
     if (resume && names.includes(STDIN)) throw notResumable('standard input');
     await checkReadable(names, resume);
+    const rejectsAt = textOf(args.rejects);
+    if (rejectsAt !== undefined) await new RejectFile(rejectsAt).checkPlace();
     const options = await recordingOptions(textOf(args.config), context);
     await using connection = await openRecordingConnection(databaseUrl(args, context.env));
     const report = createRecordReport(context);
@@ -98,7 +100,7 @@ export const record: Command = {
       derivesBadAddress: args.deriveBadAddress === true,
       onProgress: (counts) => report.progress(counts, shareOf(source)),
       onRejected: async ({ line, text: input }, error) => {
-        const path = textOf(args.rejects) ?? rejectFileOf(source.name);
+        const path = rejectsAt ?? rejectFileOf(source.name);
         const file = rejects.get(path) ?? new RejectFile(path);
         rejects.set(path, file);
         report.rejected(`${source.name}:${line}: ${error}`);

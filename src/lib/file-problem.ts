@@ -1,4 +1,5 @@
-// Why a file cannot be read, in words for a person instead of the name of a system call.
+// Why a file cannot be read or written, in words for a person instead of the name of a system call.
+
 import { codeOf, messageOf } from './errors.ts';
 
 /** What the error of a call on a file means; goes behind "FILE cannot be read: ". */
@@ -13,9 +14,28 @@ export function fileProblem(error: unknown): string {
       return 'a part of its path is not a directory';
     case 'ELOOP':
       return 'its symbolic links lead in a circle';
+    case 'EISDIR':
+      return 'it is a folder';
+    case 'ENAMETOOLONG':
+      return 'its name is too long';
     case 'ERR_ENCODING_INVALID_ENCODED_DATA':
       return 'it is not UTF-8 text';
     default:
       return messageOf(error);
+  }
+}
+
+/** The same of a file that is to be made or added to; goes behind "FILE cannot be written: ". */
+export function writeProblem(error: unknown): string {
+  switch (codeOf(error)) {
+    case 'ENOENT':
+      return 'its folder does not exist';
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return 'no room is left on its disk';
+    case 'EROFS':
+      return 'its file system is read-only';
+    default:
+      return fileProblem(error);
   }
 }
