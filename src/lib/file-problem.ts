@@ -1,6 +1,6 @@
 // Why a file cannot be read or written, in words for a person instead of the name of a system call.
 
-import { codeOf, messageOf } from './errors.ts';
+import { codeOf, messageOf, TailraceError } from './errors.ts';
 
 /** What the error of a call on a file means; goes behind "FILE cannot be read: ". */
 export function fileProblem(error: unknown): string {
@@ -38,4 +38,14 @@ export function writeProblem(error: unknown): string {
     default:
       return fileProblem(error);
   }
+}
+
+/**
+ * The error of a file that a person named and that cannot be read.
+ *
+ * @param why as `fileProblem` says it.
+ * @returns `INPUT_NOT_READABLE`.
+ */
+export function notReadable(path: string, why: string, cause?: unknown): TailraceError {
+  return new TailraceError('INPUT_NOT_READABLE', `${path} cannot be read: ${why}`, { cause });
 }
