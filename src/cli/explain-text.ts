@@ -4,6 +4,7 @@
 import type { StatementPreview } from '../destinations/preview.ts';
 import type { ExplainedDestination, Explanation } from '../explanation.ts';
 import { many } from '../lib/quantity.ts';
+import { visible } from '../lib/visible.ts';
 import type { Condition } from '../router/explain-match.ts';
 import type { Source } from './explain-sources.ts';
 
@@ -23,8 +24,6 @@ export interface TextOptions {
 
 /** A list of wanted words beyond this is cut. */
 const MAX_WANTED = 8;
-/** What a terminal would obey or hide. */
-const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}]/gu;
 
 /** Where an event was found, for a sentence. */
 export function placeOf(source: Source): string {
@@ -150,9 +149,9 @@ function preview({ would_send, action }: ExplainedDestination, options: TextOpti
   return [
     `${would}${shared}:`,
     `  ${method} ${url}${through === null ? '' : ` through ${through}`}`,
-    ...headers.map(([name, value]) => `  ${name}: ${printable(value)}`),
+    ...headers.map(([name, value]) => `  ${name}: ${visible(value)}`),
     '',
-    `  ${cut(printable(body), options)}`,
+    `  ${cut(visible(body), options)}`,
   ];
 }
 
@@ -165,23 +164,14 @@ function statement({ server, sql, table, parameters, notes }: StatementPreview, 
     `  on ${server}`,
     ...(sql === null ? [`  INSERT INTO ${table}`] : sql.split('\n').map((line) => `  ${line}`)),
     ...shown.map(
-      ({ column, value }) => `    ${column.padEnd(width)}  ${value === null ? 'NULL' : cut(printable(value), options)}`,
+      ({ column, value }) => `    ${column.padEnd(width)}  ${value === null ? 'NULL' : cut(visible(value), options)}`,
     ),
     ...(empty > 0 ? [`    and ${empty} more, NULL`] : []),
     ...notes.map((note) => `  note: ${note}`),
   ];
 }
 
-const quoted = (text: string | null, empty: string): string => (text === null ? empty : `"${printable(text)}"`);
-
-/** On one line, nothing hidden. */
-function printable(text: string): string {
-  return text.replace(UNPRINTABLE, (hidden) => {
-    if (hidden === '\n') return '\\n';
-    const code = (hidden.codePointAt(0) ?? 0).toString(16);
-    return `\\u{${code}}`;
-  });
-}
+const quoted = (text: string | null, empty: string): string => (text === null ? empty : `"${visible(text)}"`);
 
 function cut(text: string, { maxBody }: TextOptions): string {
   const characters = text.length > maxBody ? Array.from(text) : [];

@@ -10,6 +10,7 @@ import { formatProblem } from '../config/problem.ts';
 import { codeOf, EXIT, messageOf, TailraceError } from '../lib/errors.ts';
 import { many } from '../lib/quantity.ts';
 import { beforeSignalEnds } from '../lib/shutdown.ts';
+import { visible } from '../lib/visible.ts';
 import { type Checkpoint, openCheckpoint, whyNoCheckpoints } from '../recording/checkpoint.ts';
 import { openRecordingConnection, type RecordingConnection } from '../recording/connection.ts';
 import { type FileIdentity, type InputFile, openInputFile } from '../recording/input-file.ts';
@@ -103,7 +104,7 @@ export const record: Command = {
         const path = rejectsAt ?? rejectFileOf(source.name);
         const file = rejects.get(path) ?? new RejectFile(path);
         rejects.set(path, file);
-        report.rejected(`${source.name}:${line}: ${error}`);
+        report.rejected(`${source.name}:${line}: ${visible(error)}`);
         await file.add({ source: source.name, line, error, input });
       },
     });

@@ -2,6 +2,7 @@
 // sum at the end.
 
 import { many } from '../lib/quantity.ts';
+import { visible } from '../lib/visible.ts';
 import type { Counts } from '../replay/counts.ts';
 import type { ReplayReport, ReplayStatus } from '../replay/report.ts';
 import type { CommandContext } from './command.ts';
@@ -57,9 +58,9 @@ export function createReplayPrinter(
   };
   return {
     note: say,
-    onBad: (path, line, problem) => sayOne('bad lines', `${path}:${line}: ${problem}`),
+    onBad: (path, line, problem) => sayOne('bad lines', `${path}:${line}: ${visible(problem)}`),
     onRejected: (path, line, destination, error) =>
-      sayOne('refused events', `${path}:${line}: ${destination}: ${error}`),
+      sayOne('refused events', `${path}:${line}: ${destination}: ${visible(error)}`),
     onGivenUp: (destination, error) =>
       say(`${destination} accepts nothing and is not tried any more; its events go to the reject file: ${error}`),
     start(status) {

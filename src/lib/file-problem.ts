@@ -33,6 +33,8 @@ export function writeProblem(error: unknown): string {
     case 'ENOSPC':
     case 'EDQUOT':
       return 'no room is left on its disk';
+    case 'EEXIST':
+      return 'there is something of that name';
     case 'EROFS':
       return 'its file system is read-only';
     default:
