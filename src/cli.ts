@@ -50,9 +50,14 @@ const REFUSALS: Readonly<Record<string, { readonly hint: string; readonly exitCo
  * Runs one command line.
  *
  * @param argv without the program's own name.
+ * @param onBegin called just before the command itself, which minds signals from then on.
  * @returns the exit code; everything to be said has been written.
  */
-export async function runCli(argv: readonly string[], context: CommandContext): Promise<ExitCode> {
+export async function runCli(
+  argv: readonly string[],
+  context: CommandContext,
+  onBegin: () => void = () => {},
+): Promise<ExitCode> {
   if (argv[0] === '--get-yargs-completions') return await complete(argv.slice(2), context);
   const words = normalize(argv);
   let work: (() => Promise<ExitCode>) | null = null;
@@ -92,7 +97,10 @@ export async function runCli(argv: readonly string[], context: CommandContext): 
         return command.options(sub);
       },
       handler: (args) => {
-        work = () => command.run(args, context);
+        work = () => {
+          onBegin();
+          return command.run(args, context);
+        };
       },
     });
   }

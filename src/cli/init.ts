@@ -4,7 +4,8 @@ import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { findConfigFile } from '../config/find.ts';
 import { INITIAL_CONFIG } from '../config/initial.ts';
-import { codeOf, EXIT, messageOf, TailraceError } from '../lib/errors.ts';
+import { codeOf, EXIT, TailraceError } from '../lib/errors.ts';
+import { writeProblem } from '../lib/file-problem.ts';
 import { initSchema } from '../queue/schema.ts';
 import type { Command } from './command.ts';
 import { databaseOption, withSession } from './database.ts';
@@ -51,7 +52,7 @@ async function writeIfAbsent(file: string): Promise<boolean> {
     if (codeOf(error) === 'EEXIST') return false;
     throw new TailraceError(
       'CONFIG_NOT_WRITTEN',
-      `cannot write ${file}: ${messageOf(error)}; name another place with --config`,
+      `cannot write ${file}: ${writeProblem(error)}; name another place with --config`,
       { cause: error },
     );
   }

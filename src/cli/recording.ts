@@ -3,8 +3,8 @@
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { ArgumentsCamelCase } from 'yargs';
-import { didYouMean } from '../config/suggest.ts';
-import { EVENT_TYPES, findEventType } from '../event/catalog.ts';
+import { typeMeant } from '../config/matching.ts';
+import { findEventType } from '../event/catalog.ts';
 import { RECORDING_SWITCHES, type RecordingSwitch, STUDIO_TABLE } from '../event/recording-switches.ts';
 import { EXIT, TailraceError } from '../lib/errors.ts';
 import { openRecordingConnection } from '../recording/connection.ts';
@@ -68,10 +68,9 @@ function switchesOf({ action, types, all, engine, studio }: ArgumentsCamelCase):
   return named.flatMap((name) => {
     const type = findEventType(name)?.name;
     if (type === undefined) {
-      const names = EVENT_TYPES.map((each) => each.name);
       throw new TailraceError(
         'EVENT_TYPE_UNKNOWN',
-        `there is no switch for the event type "${name}", and types that tailrace does not know are always recorded${didYouMean(name, names)}`,
+        `there is no switch for the event type "${name}", and types that tailrace does not know are always recorded${typeMeant(name)}`,
       );
     }
     const found = possible.filter((each) => each.type === type);

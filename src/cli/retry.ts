@@ -36,7 +36,7 @@ export const retry: Command = {
       retryEvents(session, { destination, id, parked: args.parked === true, onProgress }),
     );
     stdout.write(`${count(due)} due now`);
-    stdout.write(tooLarge > 0 ? `, ${count(tooLarge)} too large ones looked at again\n` : '\n');
+    stdout.write(tooLarge > 0 ? `, ${count(tooLarge)} too large looked at again\n` : '\n');
     return EXIT.ok;
   },
 };

@@ -26,10 +26,9 @@ export function readMatches(input: MatchesInput): MatchConfig {
 
 /** Words in a `matches` that are probably slips: types nobody knows, and values that say the same twice. */
 export function findDoubtfulWords(input: MatchesInput, path: Path): Finding[] {
-  const names = EVENT_TYPES.map((type) => type.name);
   const unknown = (list(input.event_type) ?? []).flatMap((name, at) => {
     if (findEventType(name)) return [];
-    const message = `unknown event type ${JSON.stringify(name)}${didYouMean(name, names)}`;
+    const message = `unknown event type ${JSON.stringify(name)}${typeMeant(name)}`;
     return [{ path: wordPath(input.event_type, [...path, 'event_type'], at), message }];
   });
   return [
@@ -38,6 +37,13 @@ export function findDoubtfulWords(input: MatchesInput, path: Path): Finding[] {
     ...repeated(input.mail_class, [...path, 'mail_class'], (name) => name.toLowerCase()),
   ];
 }
+
+/** The hint that ends a message about a type that nobody knows: `; did you mean "scomp"?`, or nothing. */
+export const typeMeant = (name: string): string =>
+  didYouMean(
+    name,
+    EVENT_TYPES.map((type) => type.name),
+  );
 
 function repeated(words: string | string[] | undefined, path: Path, canonical: (word: string) => string): Finding[] {
   const seen = new Map<string, string>();

@@ -4,6 +4,7 @@
 import { resolve } from 'node:path';
 import { EVENT_TYPES } from '../event/catalog.ts';
 import { QUEUE_COLUMNS } from '../event/queue-columns.ts';
+import { many } from '../lib/quantity.ts';
 import { Secret } from '../lib/secret.ts';
 import type { CustomSqlConfig, SqlInsertConfig, SqlTarget } from './config.ts';
 import type { DestinationInput } from './destination-shape.ts';
@@ -124,9 +125,8 @@ function statementProblem(
   }
   const found = pieces.length - 1;
   if (found === bound) return null;
-  const columns = bound === 1 ? '1 column' : `${bound} columns`;
   const hint = server === 'postgresql' && found > bound ? '; the operator ? is written ??' : '';
-  return `expected a placeholder ? for each of the ${columns} of "bind_list", found ${found}${hint}`;
+  return `expected a placeholder ? for each of the ${many(bound, 'column')} of "bind_list", found ${found}${hint}`;
 }
 
 function findUnknownColumns(input: SqlInput, path: Path): Finding[] {

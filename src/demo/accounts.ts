@@ -1,6 +1,8 @@
 // Outside the data path: whether a demo adds up. What tailrace says of itself is held against what others saw: the
 // lines on disk, the ids that the receiver accepted, and the rows that are still in the table.
 
+import { many } from '../lib/quantity.ts';
+
 /** What is known when all has come to rest. */
 export interface Evidence {
   /** How many events were put into the queue. */
@@ -46,11 +48,17 @@ export function drawUpAccounts(evidence: Evidence): Accounts {
   const unlogged = [...queuedIds, ...acceptedIds].filter((id) => !types.has(id)).length;
   const kept = status.left + status.waiting + status.failed;
   const sum = delivered + dropped + kept;
-  check(doubled === 0, `${doubled} lines are in the log files more than once`);
-  check(lines.length === recorded, `${recorded} events were recorded, but the log files have ${lines.length} lines`);
-  check(unlogged === 0, `${unlogged} events have no line in the log files`);
-  check(vanished === 0, `${vanished} events have left the queue and were neither accepted nor to be dropped`);
-  check(kept === queuedIds.size, `status counts ${kept} events in the queue, the table has ${queuedIds.size} rows`);
-  check(sum === recorded, `${recorded} events were recorded, but ${sum} are accounted for`);
+  check(doubled === 0, `${many(doubled, 'line')} too many, in the log files more than once`);
+  check(
+    lines.length === recorded,
+    `${many(recorded, 'event')} recorded, but the log files have ${many(lines.length, 'line')}`,
+  );
+  check(unlogged === 0, `${many(unlogged, 'event')} without a line in the log files`);
+  check(vanished === 0, `${many(vanished, 'event')} gone from the queue, neither accepted nor to be dropped`);
+  check(
+    kept === queuedIds.size,
+    `status counts ${many(kept, 'event')} in the queue, the table has ${many(queuedIds.size, 'row')}`,
+  );
+  check(sum === recorded, `${many(recorded, 'event')} recorded, but ${sum} accounted for`);
   return { recorded, delivered, dropped, ...status, logged: lines.length, problems };
 }

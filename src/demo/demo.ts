@@ -1,12 +1,15 @@
 // Outside the data path: the demo from beginning to end. Everything in it is real: a PostgreSQL, the pipeline in a
 // process of its own, a receiver that refuses now and then, and a rotation by rename on the way.
 
-import { mkdir, readdir, rename } from 'node:fs/promises';
+import { readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Client } from 'pg';
 import { EXIT, TailraceError } from '../lib/errors.ts';
+import { writeProblem } from '../lib/file-problem.ts';
+import { makeFolders } from '../lib/make-folders.ts';
+import { many } from '../lib/quantity.ts';
 import { type Accounts, drawUpAccounts } from './accounts.ts';
 import { type Commands, createCommands, type RunningPipeline } from './commands.ts';
 import { writeDemoConfig } from './demo-config.ts';
@@ -41,7 +44,7 @@ const DRAIN_MS = 5_000;
  * Runs a demo.
  *
  * @returns its accounts, or null when it was ended before the pipeline ran.
- * @throws {TailraceError} DEMO_DIRECTORY_IN_USE; EMBEDDED_POSTGRES_MISSING and _UNUSABLE; CHILD_FAILED.
+ * @throws {TailraceError} DEMO_DIRECTORY_IN_USE, DEMO_DIRECTORY_UNUSABLE; EMBEDDED_POSTGRES_MISSING and _UNUSABLE; CHILD_FAILED.
  */
 export async function runDemo(options: DemoOptions): Promise<Accounts | null> {
   const { directory, screen, signal } = options;
@@ -61,7 +64,7 @@ export async function runDemo(options: DemoOptions): Promise<Accounts | null> {
 
   await commands.record(fixture);
   const fromFixture = await countLines([fixture]);
-  screen.step(`${fromFixture.toLocaleString('en-US')} events recorded from fixtures/events.jsonl`);
+  screen.step(`${many(fromFixture, 'event')} recorded from fixtures/events.jsonl`);
   if (signal.aborted) return null;
 
   await using database = await connect(postgres);
@@ -144,8 +147,13 @@ async function showCounts(stage: Stage): Promise<void> {
 }
 
 async function makeEmptyDirectory(directory: string): Promise<void> {
-  await mkdir(directory, { recursive: true });
-  if ((await readdir(directory)).length === 0) return;
+  const names = await makeFolders(directory)
+    .then(() => readdir(directory))
+    .catch((cause: unknown) => {
+      const message = `${directory} cannot be used: ${writeProblem(cause)}; name a new folder with --directory`;
+      throw new TailraceError('DEMO_DIRECTORY_UNUSABLE', message, { exitCode: EXIT.usage, cause });
+    });
+  if (names.length === 0) return;
   const message = `${directory} is not empty; the demo wants a folder of its own, name a new one with --directory`;
   throw new TailraceError('DEMO_DIRECTORY_IN_USE', message, { exitCode: EXIT.usage });
 }

@@ -1,6 +1,6 @@
 // What is in the queue, and how much of it nobody has read.
 
-import { bytes, count, duration } from '../lib/quantity.ts';
+import { bytes, count, duration, many } from '../lib/quantity.ts';
 import type { Session } from '../queue/session.ts';
 import { foreignRowsSql } from '../queue/sql/doctor-table.ts';
 import type { Status } from '../queue/status.ts';
@@ -41,7 +41,7 @@ export async function checkForeignRows(session: Session, table: QueueTable): Pro
     findings.push(
       warning(
         check,
-        `${count(none)} rows without a destination_id${among}: nobody reads them`,
+        `${many(none, 'row')} without a destination_id${among}, read by nobody`,
         `UPDATE ${table.name} SET destination_id = 1 WHERE destination_id IS NULL;`,
       ),
     );
@@ -50,7 +50,7 @@ export async function checkForeignRows(session: Session, table: QueueTable): Pro
     findings.push(
       warning(
         check,
-        `${count(others)} rows with another destination_id than 1${among}: tailrace does not read them`,
+        `${many(others, 'row')} with another destination_id than 1${among}, not read by tailrace`,
         'right if they are for another processor; which ones there are:',
         `SELECT destination_id, count(*) FROM ${table.name} WHERE destination_id <> 1 GROUP BY 1;`,
       ),
@@ -67,7 +67,7 @@ export async function checkForeignRows(session: Session, table: QueueTable): Pro
 export function checkRoom(status: Status, freeBytes: number, lineBytes: number | null): Finding {
   const unread = unreadOf(status);
   const need = unread * (lineBytes ?? 1_000);
-  const found = `${count(unread)} events to be written need some ${bytes(need)} of ${bytes(freeBytes)}`;
+  const found = `${many(unread, 'event')} to be written ${unread === 1 ? 'needs' : 'need'} some ${bytes(need)} of ${bytes(freeBytes)}`;
   return need > freeBytes * 0.9
     ? warning('room for the queue', found, 'make room before they are written, or drop what you do not need')
     : ok('room for the queue', found);

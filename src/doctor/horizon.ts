@@ -1,7 +1,7 @@
 // Who pins the vacuum horizon: no dead row younger than the oldest snapshot can be removed, whoever holds it and for
 // whatever table. Named, so that a person can end it.
 
-import { bytes, count, duration } from '../lib/quantity.ts';
+import { bytes, duration, many } from '../lib/quantity.ts';
 import type { Session } from '../queue/session.ts';
 import { PREPARED_SQL, SLOTS_SQL, SNAPSHOTS_SQL } from '../queue/sql/doctor-vacuum.ts';
 import { type Finding, ok, oneLine, problem, warning } from './finding.ts';
@@ -27,13 +27,13 @@ export async function checkSnapshots(session: Session): Promise<readonly Finding
       return [
         warning(
           check,
-          `a standby keeps rows of the last ${count(age)} transactions alive by hot_standby_feedback: ${text}`,
+          `a standby keeps rows of the last ${many(age, 'transaction')} alive by hot_standby_feedback: ${text}`,
           'end the long query on the standby, or set there',
           'ALTER SYSTEM SET hot_standby_feedback = off;',
         ),
       ];
     }
-    const found = `${age > 0 ? `dead rows of the last ${count(age)} transactions are kept by` : 'a transaction is left open by'} ${text}`;
+    const found = `${age > 0 ? `dead rows of the last ${many(age, 'transaction')} are kept by` : 'a transaction is left open by'} ${text}`;
     const isBad = seconds >= VERY_OLD.seconds && age >= VERY_OLD.transactions;
     const say = isBad ? problem : warning;
     return [say(check, found, `SELECT pg_terminate_backend(${pid});`)];
@@ -45,7 +45,7 @@ export async function checkSnapshots(session: Session): Promise<readonly Finding
       check,
       oldest === undefined
         ? 'nobody holds one'
-        : `${count(oldest.age)} transactions old (pid ${oldest.facts.pid}${oldest.facts.transactionSeconds === null ? '' : `, for ${duration(oldest.facts.transactionSeconds)}`})`,
+        : `${many(oldest.age, 'transaction')} old (pid ${oldest.facts.pid}${oldest.facts.transactionSeconds === null ? '' : `, for ${duration(oldest.facts.transactionSeconds)}`})`,
     ),
   ];
 }
@@ -59,8 +59,8 @@ export async function checkSlots(session: Session): Promise<readonly Finding[]> 
     const age = rowsAge == null ? 0 : Number(rowsAge);
     const kept = keptBytes == null ? 0 : Number(keptBytes);
     const details = [
-      ...(age > 0 ? [`keeps dead rows of the last ${count(age)} transactions`] : []),
-      ...(catalogAge == null ? [] : [`keeps the catalog of the last ${count(Number(catalogAge))} transactions`]),
+      ...(age > 0 ? [`keeps dead rows of the last ${many(age, 'transaction')}`] : []),
+      ...(catalogAge == null ? [] : [`keeps the catalog of the last ${many(Number(catalogAge), 'transaction')}`]),
       ...(keptBytes == null ? [] : [`holds ${bytes(kept)} of WAL`]),
       ...(walStatus === 'lost' || walStatus === 'unreserved' ? [`its WAL is ${walStatus}`] : []),
     ].join(', ');
@@ -97,7 +97,7 @@ export async function checkPrepared(session: Session): Promise<readonly Finding[
   const rows = await session.query(PREPARED_SQL);
   if (rows.length === 0) return [ok(check, 'none')];
   return rows.map(([gid, owner, seconds, age]) => {
-    const found = `${oneLine(literal(String(gid)))} of ${owner}, prepared ${duration(Number(seconds))} ago: keeps dead rows of the last ${count(Number(age))} transactions, and its locks`;
+    const found = `${oneLine(literal(String(gid)))} of ${owner}, prepared ${duration(Number(seconds))} ago: keeps dead rows of the last ${many(Number(age), 'transaction')}, and its locks`;
     const say = Number(seconds) >= VERY_OLD.seconds ? problem : warning;
     return say(
       check,

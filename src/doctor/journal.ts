@@ -5,7 +5,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { codeOf } from '../lib/errors.ts';
-import { bytes, count } from '../lib/quantity.ts';
+import { bytes, count, many } from '../lib/quantity.ts';
 import { type LoadedJournal, loadJournal } from '../log-file/journal/load.ts';
 import { findLockHolder, type LockHolder } from '../log-file/lock-holder.ts';
 import type { Status } from '../queue/status.ts';
@@ -89,7 +89,7 @@ export async function checkJournal(
       return [
         warning(
           check,
-          `${count(segments.length)} segments, ${bytes(size)}: very much is not settled`,
+          `${many(segments.length, 'segment')}, ${bytes(size)}: very much is not settled`,
           'see whether PostgreSQL takes what is settled: ERROR lines in the diagnostics, the checks "locks" and "rights"',
         ),
       ];
@@ -133,7 +133,9 @@ function describeJournal(
   const events = open.reduce((sum, { ids }) => sum + ids.length, 0);
   const whole = torn ? 'its last record is not whole, as after a crash or while it is written' : 'intact';
   const rest =
-    events > 0 ? `${count(events)} events in ${count(open.length)} batches not noted as settled` : 'all of it settled';
+    events > 0
+      ? `${many(events, 'event')} in ${count(open.length)} ${open.length === 1 ? 'batch' : 'batches'} not noted as settled`
+      : 'all of it settled';
   const after = events > 0 && !isHeld ? '; the next start finishes them' : '';
-  return ok(check, `${whole}, ${segments.length} ${segments.length === 1 ? 'segment' : 'segments'}, ${rest}${after}`);
+  return ok(check, `${whole}, ${many(segments.length, 'segment')}, ${rest}${after}`);
 }

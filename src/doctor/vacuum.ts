@@ -1,6 +1,6 @@
 // Dead rows: every event leaves one behind, and what keeps VACUUM from removing them makes the queue slower by the hour.
 
-import { bytes, count, duration } from '../lib/quantity.ts';
+import { bytes, count, duration, many } from '../lib/quantity.ts';
 import type { Session } from '../queue/session.ts';
 import { AUTOVACUUM_SQL, DEAD_ROWS_SQL, WRAPAROUND_SQL } from '../queue/sql/doctor-vacuum.ts';
 import type { QueueTable } from '../queue/table.ts';
@@ -26,12 +26,12 @@ export async function checkDeadRows(session: Session, table: QueueTable): Promis
   }));
   const findings = tables.flatMap(({ name, live, dead, vacuumed, isOff, size }) => {
     const since = vacuumed === null ? 'never vacuumed' : `vacuumed ${duration(vacuumed)} ago`;
-    const found = `${name}: ${count(dead)} dead rows beside ${count(live)}, ${bytes(size)}, ${since}`;
+    const found = `${name}: ${many(dead, 'dead row')} beside ${count(live)}, ${bytes(size)}, ${since}`;
     if (isOff) {
       return [
         warning(
           'autovacuum',
-          `switched off for ${name} (${count(dead)} dead rows, ${since})`,
+          `switched off for ${name} (${many(dead, 'dead row')}, ${since})`,
           `ALTER TABLE ${name} RESET (autovacuum_enabled);`,
         ),
       ];

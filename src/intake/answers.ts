@@ -1,6 +1,7 @@
 // What the intake answers, as values: a status, one clear sentence, and for bad events the list of problems. Every
 // answer is JSON and none repeats a secret.
 
+import { many } from '../lib/quantity.ts';
 import { EXCERPT_LENGTH } from '../recording/input-record.ts';
 
 /** One thing that is wrong with one event. */
@@ -70,7 +71,11 @@ export function invalidEvents(problems: readonly EventProblem[], total: number):
 
 /** 413: more events than a request may bear. */
 export const tooManyEvents = (most: number): Refused =>
-  new Refused(413, 'too_many_events', `The body holds more than ${most} events; send them in several requests.`);
+  new Refused(
+    413,
+    'too_many_events',
+    `The body holds more than ${many(most, 'event')}; send them in several requests.`,
+  );
 
 /** 413: more bytes than a body may have, as it comes or when it is unpacked. */
 export const tooLarge = (mostBytes: number, unpacked = false): Refused =>

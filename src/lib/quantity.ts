@@ -1,7 +1,12 @@
 // Numbers as a person reads them.
 
 /** 1234567 → `1,234,567`. */
-export const count = (value: number): string => Math.round(value).toLocaleString('en-US');
+export const count = (value: number | bigint): string =>
+  (typeof value === 'bigint' ? value : Math.round(value)).toLocaleString('en-US');
+
+/** 1, `line` → `1 line`; 1234 → `1,234 lines`. */
+export const many = (value: number | bigint, what: string): string =>
+  `${count(value)} ${what}${Number(value) === 1 ? '' : 's'}`;
 
 /** Seconds, 93784 → `1d 2h`; null → `-`. */
 export function duration(seconds: number | null): string {
@@ -22,7 +27,7 @@ export function duration(seconds: number | null): string {
 
 /** 1610612736 → `1.5 GiB`. */
 export function bytes(value: number): string {
-  const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
+  const units = [value === 1 ? 'byte' : 'bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
   let size = value;
   let at = 0;
   for (; size >= 1024 && at < units.length - 1; at += 1) size /= 1024;

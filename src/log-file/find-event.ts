@@ -1,7 +1,8 @@
 // Finds single events in a file of the log or of the delivery log, compressed or not: one pass over it, in constant memory.
 
-import { access, constants } from 'node:fs/promises';
 import { jsonString } from '../event/json-string.ts';
+import { messageOf } from '../lib/errors.ts';
+import { openRegular, tellPacked } from '../lib/packed-file.ts';
 import { scanLines } from './journal/scan-lines.ts';
 
 /** A line that was found. */
@@ -27,12 +28,16 @@ const LINE = /^\{"time_written_to_logfile":[\d.]+,"event_id":(-?\d+),/;
 const ATTEMPT = /^\{"time":[\d.]+,"event_id":(-?\d+),/;
 const HEAD_BYTES = 96;
 
-/** Whether a file may be read. */
-export const isReadable = (path: string): Promise<boolean> =>
-  access(path, constants.R_OK).then(
-    () => true,
-    () => false,
-  );
+/** Why a file cannot be looked in, as a sentence with its path; null when it can. */
+export async function whyUnreadable(path: string): Promise<string | null> {
+  try {
+    const { handle } = await tellPacked(path, await openRegular(path));
+    await handle.close();
+    return null;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
 
 /** The lines of the events in one file, in its order. */
 export async function findEvents(path: string, wanted: WantedEvents): Promise<readonly FoundLine[]> {

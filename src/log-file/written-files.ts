@@ -2,31 +2,29 @@
 // they were written, and the bytes of each, unpacked. Names say nothing of the order: `.1` is younger than `.2.gz`, but
 // `-20261121` is older than `-20261122`. The stamp of the first line does.
 
-import { constants, createReadStream } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { pipeline, Readable } from 'node:stream';
-import { createGunzip } from 'node:zlib';
+import { Readable } from 'node:stream';
 import { codeOf, messageOf, TailraceError } from '../lib/errors.ts';
-import { fileProblem } from '../lib/file-problem.ts';
+import { fileProblem, notReadable } from '../lib/file-problem.ts';
+import {
+  GZIP_MAGIC_BYTES,
+  gunzipped,
+  isGzip,
+  openRegular,
+  scanBytes,
+  streamOf,
+  tellPacked,
+} from '../lib/packed-file.ts';
 import { regularFiles } from './journal/search.ts';
 import { LINE_START, STAMP_BYTES, stampAt } from './stamp.ts';
 
-/** Large enough that the calls cost nothing beside the lines in them. */
-const CHUNK_BYTES = 256 * 1024;
 /** Where nothing of the first so many bytes is a line of ours, the file has no time. */
 const SEARCHED_BYTES = 64 * 1024 * 1024;
+/** Bytes that are read at a time, or ahead. */
+const HELD_BYTES = 256 * 1024;
 /** A file that nobody has written to for so long is not in the middle of a line. */
 const STILL_WRITTEN_MS = 10_000;
-const MAGIC_BYTES = 6;
-const GZIP = '1f8b';
-/** What else logrotate is told to compress with, by the first bytes. */
-const OTHER_PACKERS: readonly (readonly [magic: string, name: string])[] = [
-  ['28b52ffd', 'zstd'],
-  ['fd377a585a00', 'xz'],
-  ['425a68', 'bzip2'],
-];
-
 /** A log file as it was found; it is read even when it is renamed within its folder meanwhile. */
 export interface WrittenFile {
   /** As it was named. */
@@ -73,11 +71,13 @@ export async function openWritten(
   file: string | Omit<WrittenFile, 'firstUs'>,
   onOpen: (source: { readonly bytesRead: number }, packed: boolean) => void = () => {},
 ): Promise<Readable> {
-  const { path, handle, isPacked } = await openPlainOrPacked(file);
+  const path = typeof file === 'string' ? file : file.path;
+  const handle = typeof file === 'string' ? await openRegular(file) : await openAgain(file);
+  const { isPacked } = await tellPacked(path, handle);
   const source = streamOf(handle);
   onOpen(source, isPacked);
   const content = isPacked ? gunzipped(source) : source;
-  const stream = Readable.from(explained(path, content), { objectMode: false, highWaterMark: CHUNK_BYTES });
+  const stream = Readable.from(explained(path, content), { objectMode: false, highWaterMark: HELD_BYTES });
   // Also when nobody has read from it.
   return stream.once('close', () => content.destroy());
 }
@@ -89,54 +89,8 @@ export async function openWritten(
  * @throws {TailraceError} as `openWritten`, and its stream.
  */
 export async function* scanWritten(file: Omit<WrittenFile, 'firstUs'>): AsyncGenerator<Buffer> {
-  const { path, handle, isPacked } = await openPlainOrPacked(file);
-  if (isPacked) {
-    yield* explained(path, gunzipped(streamOf(handle)));
-    return;
-  }
-  try {
-    yield* explained(path, readAhead(handle));
-  } finally {
-    await handle.close();
-  }
-}
-
-/** The next chunk is read while this one is looked at. */
-async function* readAhead(handle: FileHandle): AsyncGenerator<Buffer> {
-  let [spare, other] = [Buffer.allocUnsafeSlow(CHUNK_BYTES), Buffer.allocUnsafeSlow(CHUNK_BYTES)];
-  let position = 0;
-  let reading = handle.read(other, 0, CHUNK_BYTES, 0);
-  try {
-    for (;;) {
-      const { buffer, bytesRead } = await reading;
-      if (bytesRead === 0) return;
-      position += bytesRead;
-      reading = handle.read(spare, 0, CHUNK_BYTES, position);
-      reading.catch(() => {}); // it may fail while the consumer is busy
-      yield buffer.subarray(0, bytesRead);
-      [spare, other] = [other, spare];
-    }
-  } finally {
-    await reading.catch(() => {});
-  }
-}
-
-const streamOf = (handle: FileHandle) => createReadStream('', { fd: handle, start: 0, highWaterMark: CHUNK_BYTES });
-
-const gunzipped = (source: Readable): Readable => pipeline(source, createGunzip({ chunkSize: CHUNK_BYTES }), () => {}); // its iterator tells
-
-async function openPlainOrPacked(file: string | Omit<WrittenFile, 'firstUs'>) {
-  const path = typeof file === 'string' ? file : file.path;
-  const handle = typeof file === 'string' ? await openForReading(file) : await openAgain(file);
-  const magic = await handle.read(Buffer.alloc(MAGIC_BYTES), 0, MAGIC_BYTES, 0).catch(async (cause: unknown) => {
-    await handle.close();
-    throw notReadable(path, fileProblem(cause), cause);
-  });
-  const head = magic.buffer.toString('hex', 0, magic.bytesRead);
-  const packer = OTHER_PACKERS.find(([bytes]) => head.startsWith(bytes))?.[1];
-  if (packer === undefined) return { path, handle, isPacked: head.startsWith(GZIP) };
-  await handle.close();
-  throw notReadable(path, `it is compressed with ${packer}; unpack it first (only gzip is read as it is)`);
+  const opened = await tellPacked(file.path, await openAgain(file));
+  yield* explained(file.path, scanBytes(opened));
 }
 
 /**
@@ -148,9 +102,9 @@ export async function readBehind(file: Omit<WrittenFile, 'firstUs'>, position: n
   if (handle === null) return null;
   try {
     const { mtimeMs } = await handle.stat();
-    const head = (await handle.read(Buffer.alloc(2), 0, 2, 0)).buffer.toString('hex');
-    if (Date.now() - mtimeMs > STILL_WRITTEN_MS || head === GZIP) return null;
-    const { bytesRead, buffer } = await handle.read(Buffer.alloc(CHUNK_BYTES), 0, CHUNK_BYTES, position);
+    const head = await handle.read(Buffer.alloc(GZIP_MAGIC_BYTES), 0, GZIP_MAGIC_BYTES, 0);
+    if (Date.now() - mtimeMs > STILL_WRITTEN_MS || isGzip(head.buffer)) return null;
+    const { bytesRead, buffer } = await handle.read(Buffer.alloc(HELD_BYTES), 0, HELD_BYTES, position);
     return buffer.subarray(0, bytesRead);
   } catch {
     return null;
@@ -193,7 +147,7 @@ async function firstStamp(file: Omit<WrittenFile, 'firstUs'>): Promise<number | 
 }
 
 async function identify(path: string): Promise<Omit<WrittenFile, 'firstUs'>> {
-  const handle = await openForReading(path);
+  const handle = await openRegular(path);
   try {
     const { dev, ino, size } = await handle.stat({ bigint: true });
     return { path, device: dev, inode: ino, size: Number(size) };
@@ -207,7 +161,7 @@ async function openAgain({ path, device, inode }: Omit<WrittenFile, 'firstUs'>):
   const others = async (): Promise<readonly string[]> =>
     (await regularFiles(dirname(path)).catch(() => [])).filter((each) => each.inode === inode).map((each) => each.path);
   for (const candidate of [path, ...(await others())]) {
-    const handle = await openForReading(candidate).catch((error: unknown) => {
+    const handle = await openRegular(candidate).catch((error: unknown) => {
       if (candidate === path && codeOf(error) === 'INPUT_NOT_READABLE') return null;
       throw error;
     });
@@ -217,23 +171,4 @@ async function openAgain({ path, device, inode }: Omit<WrittenFile, 'firstUs'>):
     await handle.close();
   }
   throw notReadable(path, 'it was rotated away while other files were read; start again');
-}
-
-async function openForReading(path: string): Promise<FileHandle> {
-  // A pipe would keep us waiting for its writer.
-  const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((cause: unknown) => {
-    throw notReadable(path, fileProblem(cause), cause);
-  });
-  try {
-    const stats = await handle.stat();
-    if (stats.isFile()) return handle;
-    throw notReadable(path, stats.isDirectory() ? 'it is a folder; name the files in it' : 'it is not a regular file');
-  } catch (error) {
-    await handle.close();
-    throw error;
-  }
-}
-
-function notReadable(path: string, why: string, cause?: unknown): TailraceError {
-  return new TailraceError('INPUT_NOT_READABLE', `${path} cannot be read: ${why}`, { cause });
 }

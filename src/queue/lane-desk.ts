@@ -1,6 +1,6 @@
 // The desk between the lanes of a running processor and PostgreSQL: it brings them what `tailrace pause`, `resume` and
 // `retry` ask for, and takes away for `status` how they are. Two small statements on the reading connection: one twice a
-// second, one every few seconds where something has changed.
+// second, one every few seconds and at the end where something has changed.
 
 import type { LaneReport, ReportingLane } from '../flow/lane-report.ts';
 import { delay } from '../lib/delay.ts';
@@ -66,7 +66,8 @@ export class LaneDesk {
     const { signal } = this.#options;
     for (;;) {
       await delay(LOOK_MS, signal);
-      if (signal.aborted) return;
+      // What is disabled stays so when nothing runs any more, and a short `run --once` has said nothing yet.
+      if (signal.aborted) return await this.#tryToReport();
       await this.#tryToLook();
       if (performance.now() - this.#reportedMs >= REPORT_MS) await this.#tryToReport();
     }

@@ -23,8 +23,8 @@ export const DESTINATION_STATES = [
 ] as const satisfies readonly DestinationState[];
 
 /**
- * The first that applies. `paused`: by `tailrace pause`. `disabled`, `open` (it keeps failing and is probed),
- * `asked_to_wait` (Retry-After) and `rate_limited` are the running process's word. `retrying`: events failed and are
+ * The first that applies. `paused`: by `tailrace pause`. `disabled`: by the configuration of the running process, else of
+ * the last one. `open` (it keeps failing and is probed), `asked_to_wait` (Retry-After) and `rate_limited` are the running process's word. `retrying`: events failed and are
  * tried again. `parked`: nothing is tried again by itself, a person has to look.
  */
 export type DestinationState = 'paused' | Exclude<LaneState, 'ok'> | 'retrying' | 'parked' | 'ok';
@@ -69,9 +69,10 @@ export async function readStatus(session: Session, maxCounted = MAX_COUNTED): Pr
   const table = await readQueueTable(session, QUEUE_TABLE, false);
   await checkSchema(session, table.oid);
   const writers = await readWriters(session, table);
-  // What a process said that is gone says nothing any more.
-  const speaking = writers.flatMap(({ state, epoch }) => (state === 'running' && epoch !== null ? [epoch] : []));
-  const rows = await session.query(DESTINATIONS_SQL, [numbers(speaking)]);
+  const running = writers.filter(({ state }) => state === 'running');
+  // What a process said that is gone says nothing any more, but for what its configuration says.
+  const last = running.length > 0 ? [] : writers;
+  const rows = await session.query(DESTINATIONS_SQL, [epochsOf(running), epochsOf(last)]);
   const [left] = await session.query(LEFT_SQL);
   const [queued] = await session.query(queuedSql(table), [maxCounted + 1]);
   const [oldest] = await session.query(oldestSql(table));
@@ -125,5 +126,8 @@ function stateOf(
   if (said === 'disabled' || said === 'open' || said === 'asked_to_wait' || said === 'rate_limited') return said;
   return retrying > 0 ? 'retrying' : parked > 0 ? 'parked' : 'ok';
 }
+
+const epochsOf = (writers: readonly Writer[]): string =>
+  numbers(writers.flatMap(({ epoch }) => (epoch === null ? [] : [epoch])));
 
 const roundedOrNull = (text: string | null): number | null => (text === null ? null : Math.round(Number(text)));

@@ -4,6 +4,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { TailraceError } from '../lib/errors.ts';
+import { many } from '../lib/quantity.ts';
 import { type FileIdentity, HEAD_BYTES, type InputFile } from './input-file.ts';
 import type { QueryClient } from './queue-table.ts';
 
@@ -140,7 +141,7 @@ async function findKept(
     const isOwn = kept.host === input.identity.host;
     const differs =
       input.identity.size < kept.size
-        ? `has ${input.identity.size} bytes, fewer than the ${kept.size} it had`
+        ? `has ${many(input.identity.size, 'byte')}, fewer than the ${kept.size} it had`
         : (await input.hashOf(kept.headBytes)) !== kept.headHash
           ? `begins with other bytes`
           : null;
@@ -148,7 +149,7 @@ async function findKept(
     if (isOwn && differs !== null && resume) {
       throw new TailraceError(
         'CHECKPOINT_OF_OTHER_FILE',
-        `${file} is not the file whose first ${kept.line} lines were recorded on ${kept.recordedAt.toISOString()}: it ${differs}; record it from its beginning, without --resume`,
+        `${file} is not the file that was recorded up to line ${kept.line} on ${kept.recordedAt.toISOString()}: it ${differs}; record it from its beginning, without --resume`,
       );
     }
   }

@@ -6,6 +6,7 @@ import { open, rename, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { ENGINE_SWITCHES, type RecordingSwitch } from '../event/recording-switches.ts';
 import { codeOf, messageOf, TailraceError } from '../lib/errors.ts';
+import { fileProblem, writeProblem } from '../lib/file-problem.ts';
 import { makeFolders } from '../lib/make-folders.ts';
 
 /** Used when no directory is named, the first that is there (SPEC 7). */
@@ -47,7 +48,7 @@ export async function findControlDirectory(
 export async function readControlDirectory({ path }: ControlDirectory): Promise<ControlState> {
   const on = new Set<string>();
   const problems = new Map<string, string>();
-  const found = await stat(path).catch((error: unknown) => messageOf(error));
+  const found = await stat(path).catch((error: unknown) => `cannot be read: ${fileProblem(error)}`);
   if (typeof found === 'string' || !found.isDirectory()) {
     problems.set(path, typeof found === 'string' ? found : 'is not a directory');
     return { on, problems };
@@ -116,7 +117,7 @@ export async function writeSwitch(directory: ControlDirectory, each: RecordingSw
     await rm(draft, { force: true }).catch(() => undefined);
     throw new TailraceError(
       'SWITCH_NOT_SET',
-      `cannot write ${file}: ${messageOf(cause)}; run this as a user that may, or name another directory with --control-dir`,
+      `cannot write ${file}: ${writeProblem(cause)}; run this as a user that may, or name another directory with --control-dir`,
       { cause },
     );
   }

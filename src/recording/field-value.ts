@@ -3,6 +3,7 @@
 
 import { isIP } from 'node:net';
 import { oneLineJson } from '../event/json-text.ts';
+import { many } from '../lib/quantity.ts';
 import { storableText } from './bounce-text.ts';
 
 /** Gives PostgreSQL's text for the JSON text of a value that is not null. @throws {FieldError} */
@@ -106,7 +107,7 @@ function readText(json: string, maxLength: number): string {
   const text = textOf(json);
   // PostgreSQL counts characters, not UTF-16 units.
   if (text.length > maxLength && [...text].length > maxLength) {
-    throw new FieldError(`expected at most ${maxLength} characters, got ${[...text].length}`);
+    throw new FieldError(`expected at most ${many(maxLength, 'character')}, got ${[...text].length}`);
   }
   return text;
 }

@@ -4,8 +4,7 @@ import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, open, realpath } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { TailraceError } from '../lib/errors.ts';
-import { fileProblem } from '../lib/file-problem.ts';
+import { fileProblem, notReadable } from '../lib/file-problem.ts';
 import { createBufferPool } from './shared-bytes.ts';
 
 /** How much of a file's beginning tells it from others. */
@@ -40,11 +39,11 @@ export interface InputFile extends AsyncDisposable {
 /** @throws {TailraceError} `INPUT_NOT_READABLE`. */
 export async function openInputFile(file: string): Promise<InputFile> {
   const handle = await open(file, constants.O_RDONLY).catch((cause: unknown) => {
-    throw notReadable(file, cause);
+    throw notReadable(file, fileProblem(cause), cause);
   });
   try {
     const stats = await handle.stat();
-    if (stats.isDirectory()) throw new Error('is a directory');
+    if (stats.isDirectory()) throw new Error('it is a folder; name the files in it');
     const headBytes = Math.min(stats.size, HEAD_BYTES);
     const identity = stats.isFile()
       ? {
@@ -97,15 +96,11 @@ export async function openInputFile(file: string): Promise<InputFile> {
     };
   } catch (cause) {
     await handle.close();
-    throw notReadable(file, cause);
+    throw notReadable(file, fileProblem(cause), cause);
   }
 }
 
 async function hashOf(handle: FileHandle, bytes: number): Promise<string> {
   const { buffer, bytesRead } = await handle.read(Buffer.alloc(bytes), 0, bytes, 0);
   return createHash('sha256').update(buffer.subarray(0, bytesRead)).digest('hex');
-}
-
-function notReadable(file: string, cause: unknown): TailraceError {
-  return new TailraceError('INPUT_NOT_READABLE', `${file} cannot be read: ${fileProblem(cause)}`, { cause });
 }

@@ -3,6 +3,7 @@
 
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
+import { GZIP_MAGIC_BYTES, isGzip } from '../lib/packed-file.ts';
 import { isEventsObject } from './events-object.ts';
 import type { InputRecords } from './input-record.ts';
 import { readJsonArray } from './read-json-array.ts';
@@ -15,7 +16,6 @@ import { readJsonLines } from './read-json-lines.ts';
 export type InputFormat = 'auto' | 'jsonl' | 'array';
 
 const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
-const GZIP_MAGIC = Buffer.from([0x1f, 0x8b]);
 const OPEN_BRACKET = 0x5b;
 const OPEN_BRACE = 0x7b;
 const SPACES = new Set([0x20, 0x09, 0x0a, 0x0d]);
@@ -57,8 +57,8 @@ async function isOneDocument(input: Peekable, format: InputFormat): Promise<bool
 
 /** Takes gzip off. Several members one behind the other are one input, as for gzip itself. */
 async function unpack(input: Peekable): Promise<Peekable> {
-  const head = await input.peek((bytes) => bytes.length >= GZIP_MAGIC.length);
-  if (!head.subarray(0, GZIP_MAGIC.length).equals(GZIP_MAGIC)) return input;
+  const head = await input.peek((bytes) => bytes.length >= GZIP_MAGIC_BYTES);
+  if (!isGzip(head)) return input;
   const unpacked = createGunzip({ chunkSize: UNPACKED_BYTES });
   pipeline(input, unpacked).catch(() => {}); // whoever reads gets the error
   return peekable(unpacked);

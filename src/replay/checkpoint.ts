@@ -10,7 +10,8 @@ import { open, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { codeOf, messageOf, TailraceError } from '../lib/errors.ts';
+import { codeOf, TailraceError } from '../lib/errors.ts';
+import { fileProblem, writeProblem } from '../lib/file-problem.ts';
 
 /** Events' places and addresses of destinations: for the owner only. */
 const MODE = 0o600;
@@ -87,7 +88,7 @@ export async function readCheckpoint(path: string): Promise<KeptProgress | null>
     return { ...progress, writtenAt };
   } catch (cause) {
     if (codeOf(cause) === 'ENOENT') return null;
-    const why = cause instanceof z.ZodError || cause instanceof SyntaxError ? 'it is not one' : messageOf(cause);
+    const why = cause instanceof z.ZodError || cause instanceof SyntaxError ? 'it is not one' : fileProblem(cause);
     const message = `the checkpoint ${path} cannot be read: ${why}; name another with --checkpoint, or remove it to begin anew`;
     throw new TailraceError('CHECKPOINT_NOT_READABLE', message, { cause });
   }
@@ -139,7 +140,7 @@ export class CheckpointFile {
     } catch (cause) {
       await unlink(this.#temporary).catch(() => {});
       if (cause instanceof TailraceError) throw cause;
-      const message = `the checkpoint ${this.path} cannot be written: ${messageOf(cause)}; mend that, or name another place with --checkpoint`;
+      const message = `the checkpoint ${this.path} cannot be written: ${writeProblem(cause)}; mend that, or name another place with --checkpoint`;
       throw new TailraceError('CHECKPOINT_NOT_WRITABLE', message, { cause });
     }
   }

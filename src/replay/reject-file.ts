@@ -3,7 +3,8 @@
 
 import { constants } from 'node:fs';
 import { type FileHandle, open, unlink } from 'node:fs/promises';
-import { codeOf, messageOf, TailraceError } from '../lib/errors.ts';
+import { TailraceError } from '../lib/errors.ts';
+import { writeProblem } from '../lib/file-problem.ts';
 
 /** Events bear addresses of people: readable by the owner and the group only. */
 const MODE = 0o640;
@@ -120,7 +121,6 @@ export class RejectFile implements AsyncDisposable {
 }
 
 function notWritable(path: string, cause: unknown): TailraceError {
-  const how = codeOf(cause) === 'ENOSPC' ? 'make room there' : 'mend that, or name another with --rejects';
-  const message = `the reject file ${path} cannot be written: ${messageOf(cause)}; ${how}`;
+  const message = `the reject file ${path} cannot be written: ${writeProblem(cause)}; mend that, or name another with --rejects`;
   return new TailraceError('REJECTS_NOT_WRITABLE', message, { cause });
 }

@@ -82,6 +82,23 @@ test('`status` shows what waits where and why, to a person and to a script', asy
   expect(table).toMatch(/^teapot +retrying +0 +4 +0 /m);
 });
 
+test('`status` shows a destination that is disabled as such when no process runs, until a run finds it enabled', async () => {
+  await using world = await createWorld();
+  await using receiver = await createHttpReceiver();
+  const configure = (enabled: boolean): Promise<void> =>
+    world.configure({ event_destinations: [httpPost(receiver.url(), {}, { name: 'crm', enabled })] });
+  const stateOf = async (): Promise<unknown> =>
+    JSON.parse((await world.cli(['status', '--json'])).stdout).destinations[0].state;
+  await configure(false);
+  await world.insert(2);
+  expect(await world.once()).toMatchObject({ waiting: 2 });
+  expect(await stateOf()).toBe('disabled');
+  expect((await world.cli(['status'])).stdout).toMatch(/^crm +disabled +2 /m);
+  await configure(true);
+  expect(await world.once()).toMatchObject({ delivered: 2 });
+  expect(await stateOf()).toBe('ok');
+});
+
 test('without a configuration `run` names the places where it looked', async () => {
   await using world = await createWorld({ bare: true });
   const { code, stderr } = await world.cli(['run']);

@@ -167,7 +167,7 @@ test('rows that nobody reads are counted', async () => {
     `INSERT INTO events (event_type, destination_id) VALUES ('a', 1), ('b', 2), ('c', 2), ('d', NULL)`,
   );
   expect(await check('foreign rows')).toMatchObject([
-    finding('warning', '1 rows without a destination_id', 'UPDATE public.events SET destination_id = 1'),
+    finding('warning', '1 row without a destination_id', 'UPDATE public.events SET destination_id = 1'),
     finding('warning', '2 rows with another destination_id', 'SELECT destination_id, count(*)'),
   ]);
   expect(await check('queue')).toMatchObject([finding('ok', '1 queued')]);

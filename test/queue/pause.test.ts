@@ -86,7 +86,7 @@ test('a destination that is named to `retry` is probed at once, also when nothin
   expect(other.probes).toBe(0);
 });
 
-test('status shows what a running process says, and nothing of it once that is gone', async () => {
+test('status shows what a running process says, and only what is disabled once that is gone', async () => {
   const queue = await createDestinations();
   const [crm, other] = [createLane(1), createLane(2)];
   crm.says = { state: 'open', waitMs: 90_000, perSecond: 12.3 };
@@ -112,7 +112,7 @@ test('status shows what a running process says, and nothing of it once that is g
   expect((await now())[0]?.state).toBe('paused');
   await setPaused(queue.session, ['crm'], false);
   await rights.release(true);
-  expect((await now())[0]).toEqual({ state: 'ok', until_seconds: null, per_second: null });
+  expect((await now())[0]).toEqual({ state: 'disabled', until_seconds: null, per_second: null });
 });
 
 test('a schema of version 1 is upgraded by init and keeps what is in it', async () => {

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { createHttpReceiver } from '../helpers/http-receiver.ts';
 import { createScene, hook, keysOf, lineOf, linesOf, sorted } from './scene.ts';
@@ -102,6 +103,20 @@ test('a kill leaves no event in the reject file twice, nor one there that is sen
   });
   const rejected = (await scene.read(REJECTS)).trimEnd().split('\n');
   expect(sorted(rejected.map((line) => JSON.parse(line).event_unique_id))).toEqual(keysOf(1, 800).filter(isBad));
+});
+
+test.each([
+  ['nowhere/r.jsonl', 'its folder does not exist'],
+  ['events.jsonl/r.jsonl', 'a part of its path is not a directory'],
+  ['.', 'it is a folder'],
+])('a reject file at %s is refused before anything is sent: %s', async (name, why) => {
+  await using scene = await createScene();
+  await scene.write('events.jsonl', linesOf(1, 3));
+  expect(await scene.replay('--rejects', name, 'events.jsonl')).toMatchObject({
+    code: 1,
+    stderr: `tailrace: the reject file ${resolve(scene.path(name))} cannot be written: ${why}; mend that, or name another with --rejects\n`,
+  });
+  expect(scene.receiver.requests).toHaveLength(0);
 });
 
 test('a reject file with something in it is not written to', async () => {

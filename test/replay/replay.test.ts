@@ -116,6 +116,24 @@ test('a field that no event has is said', async () => {
   expect({ code, stderr }).toEqual({ code: 0, stderr: 'warning: no event that was looked at has a field "emial"\n' });
 });
 
+test('a type that tailrace does not know is replayed as it stands, with a warning that names the one that may be meant', async () => {
+  await using scene = await createScene();
+  await scene.write('events.jsonl', linesOf(1, 2) + linesOf(3, 5, { event_type: 'sms_sent' }));
+  const slip = await scene.replay('--dry-run', '--type', 'scmp', 'events.jsonl');
+  expect(slip).toMatchObject({
+    code: 0,
+    stderr:
+      'warning: --type "scmp" is none that tailrace knows: only events with exactly this type are replayed; did you mean "scomp"?\n',
+  });
+  expect(slip.stdout).toMatch(/^would send 0 events from 1 file/);
+  const own = await scene.replay('--type', 'sms_sent', 'events.jsonl');
+  expect(own.stderr).toBe(
+    'warning: --type "sms_sent" is none that tailrace knows: only events with exactly this type are replayed\n',
+  );
+  expect(scene.keys().sort()).toEqual(keysOf(3, 5));
+  expect(await scene.replay('--type', 'hook_SCOMP', 'events.jsonl')).toMatchObject({ code: 0, stderr: '' });
+});
+
 test('a dry run counts what would be sent, sends nothing and writes nothing', async () => {
   await using scene = await createScene();
   await scene.configure(hook(scene.receiver, {}, { matches: { event_type: 'scomp' } }), DROP_THE_REST);

@@ -5,6 +5,7 @@ import type { Config } from '../../config/config.ts';
 import { createExplainer } from '../../dry-run/explanation.ts';
 import { createLineReader } from '../../event/from-line.ts';
 import { codeOf, EXIT, messageOf, TailraceError } from '../../lib/errors.ts';
+import { visible } from '../../lib/visible.ts';
 import { type InForce, readInForce } from '../../queue/in-force.ts';
 import { readOnly } from '../../queue/read-only.ts';
 import { checkSchema, QUEUE_TABLE } from '../../queue/schema.ts';
@@ -129,7 +130,7 @@ async function explainAll(
     count += 1;
     if ('problem' in found) {
       bad += 1;
-      stderr.write(`tailrace: ${placeOf(found.source)}: ${found.problem}\n`);
+      stderr.write(`tailrace: ${placeOf(found.source)}: ${visible(found.problem)}\n`);
       continue;
     }
     const explanation = await explainEvent(found.explained);

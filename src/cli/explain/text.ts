@@ -3,6 +3,8 @@
 
 import type { StatementPreview } from '../../destinations/preview.ts';
 import type { ExplainedDestination, Explanation } from '../../dry-run/explanation.ts';
+import { many } from '../../lib/quantity.ts';
+import { visible } from '../../lib/visible.ts';
 import type { Condition } from '../../router/explain-match.ts';
 import type { Source } from './sources.ts';
 
@@ -22,8 +24,6 @@ export interface TextOptions {
 
 /** A list of wanted words beyond this is cut. */
 const MAX_WANTED = 8;
-/** What a terminal would obey or hide. */
-const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}]/gu;
 
 /** Where an event was found, for a sentence. */
 export function placeOf(source: Source): string {
@@ -145,14 +145,13 @@ function preview({ would_send, action }: ExplainedDestination, options: TextOpti
   const would = action === 'wait' ? 'would be sent then' : 'would be sent';
   if (would_send.kind === 'statement') return [`${would}:`, ...statement(would_send, options)];
   const { method, url, through, headers, body, batch_max_events } = would_send;
-  const shared =
-    batch_max_events === null ? '' : `, with up to ${batch_max_events.toLocaleString('en-US')} events in one array`;
+  const shared = batch_max_events === null ? '' : `, with up to ${many(batch_max_events, 'event')} in one array`;
   return [
     `${would}${shared}:`,
     `  ${method} ${url}${through === null ? '' : ` through ${through}`}`,
-    ...headers.map(([name, value]) => `  ${name}: ${printable(value)}`),
+    ...headers.map(([name, value]) => `  ${name}: ${visible(value)}`),
     '',
-    `  ${cut(printable(body), options)}`,
+    `  ${cut(visible(body), options)}`,
   ];
 }
 
@@ -165,26 +164,17 @@ function statement({ server, sql, table, parameters, notes }: StatementPreview, 
     `  on ${server}`,
     ...(sql === null ? [`  INSERT INTO ${table}`] : sql.split('\n').map((line) => `  ${line}`)),
     ...shown.map(
-      ({ column, value }) => `    ${column.padEnd(width)}  ${value === null ? 'NULL' : cut(printable(value), options)}`,
+      ({ column, value }) => `    ${column.padEnd(width)}  ${value === null ? 'NULL' : cut(visible(value), options)}`,
     ),
     ...(empty > 0 ? [`    and ${empty} more, NULL`] : []),
     ...notes.map((note) => `  note: ${note}`),
   ];
 }
 
-const quoted = (text: string | null, empty: string): string => (text === null ? empty : `"${printable(text)}"`);
-
-/** On one line, nothing hidden. */
-function printable(text: string): string {
-  return text.replace(UNPRINTABLE, (hidden) => {
-    if (hidden === '\n') return '\\n';
-    const code = (hidden.codePointAt(0) ?? 0).toString(16);
-    return `\\u{${code}}`;
-  });
-}
+const quoted = (text: string | null, empty: string): string => (text === null ? empty : `"${visible(text)}"`);
 
 function cut(text: string, { maxBody }: TextOptions): string {
   const characters = text.length > maxBody ? Array.from(text) : [];
   if (characters.length <= maxBody) return text;
-  return `${characters.slice(0, maxBody).join('')}… (${(characters.length - maxBody).toLocaleString('en-US')} more characters; --json shows all)`;
+  return `${characters.slice(0, maxBody).join('')}… (${many(characters.length - maxBody, 'more character')}; --json shows all)`;
 }

@@ -5,7 +5,7 @@ import type { ArgumentsCamelCase } from 'yargs';
 import type { Config } from '../../config/config.ts';
 import { createPlanner, type Plan } from '../../dry-run/plan.ts';
 import { EXIT, TailraceError } from '../../lib/errors.ts';
-import { onSignals } from '../../lib/shutdown.ts';
+import { beforeSignalEnds, onSignals } from '../../lib/shutdown.ts';
 import { type InForce, readInForce } from '../../queue/in-force.ts';
 import { readOnly } from '../../queue/read-only.ts';
 import { QUEUE_TABLE } from '../../queue/schema.ts';
@@ -45,13 +45,19 @@ export const plan: Command = {
       .option('json', { type: 'boolean', default: false, describe: 'print one JSON object' }),
   async run(args, context) {
     const options = readOptions(args);
+    const { env, stderr } = context;
+    using waiting = beforeSignalEnds(() => {
+      stderr.write('tailrace: interrupted before anything was counted; nothing was changed\n');
+    });
     const loaded = await loadGoodConfig(args.config, context);
     if (loaded === null) return EXIT.problem;
     const { file, config } = loaded;
     const stop = new AbortController();
-    const stopListening = onSignals({ onStop: () => stop.abort(), onHangup: () => stop.abort() });
+    let stopListening = (): void => {};
     try {
-      const report = await withSession(args, context.env, async (session) => {
+      const report = await withSession(args, env, async (session) => {
+        stopListening = onSignals({ onStop: () => stop.abort(), onHangup: () => stop.abort() });
+        waiting[Symbol.dispose]();
         const known = await readOnly(session, async () => ({
           status: await readStatus(session),
           inForce: await readInForce(session),

@@ -1,6 +1,6 @@
 // Progress of a long count, on a terminal only.
 
-import { duration } from '../../lib/quantity.ts';
+import { duration, many } from '../../lib/quantity.ts';
 import type { CommandContext } from '../command.ts';
 
 const EVERY_MS = 100;
@@ -25,7 +25,7 @@ export function createPlanProgress(stderr: CommandContext['stderr']): PlanProgre
       const elapsedMs = now - startedAt;
       const leftSeconds = ((elapsedMs / 1_000) * (1 - share)) / share;
       const left = elapsedMs < TELLING_MS || !Number.isFinite(leftSeconds) ? '' : `, ${duration(leftSeconds)} left`;
-      stderr.write(`\r\u001b[Kcounted ${events.toLocaleString('en-US')} events (${Math.floor(share * 100)} %${left})`);
+      stderr.write(`\r\u001b[Kcounted ${many(events, 'event')} (${Math.floor(share * 100)} %${left})`);
     },
     end() {
       if (stderr.isTTY === true) stderr.write('\r\u001b[K');

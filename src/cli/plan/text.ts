@@ -1,7 +1,7 @@
 // A plan for a person.
 
 import type { TypeCount } from '../../dry-run/plan.ts';
-import { duration } from '../../lib/quantity.ts';
+import { count, duration, many } from '../../lib/quantity.ts';
 import { inColumns } from '../columns.ts';
 import type { PlanReport, ReckonedRate, ReportedDestination } from './report.ts';
 
@@ -14,10 +14,10 @@ export function renderPlan(report: PlanReport): string {
   const about = report.estimate === null ? '' : 'about ';
   return [
     `config   ${report.config}, ${report.in_force ? 'in force' : 'not in force: all that was left, waits or failed would be decided anew'}`,
-    `queue    ${about}${count(events, 'event')}, oldest ${duration(oldest_seconds)}${lines === null ? '' : `; ${count(lines, 'line')} to be written to the log file`}`,
+    `queue    ${about}${many(events, 'event')}, oldest ${duration(oldest_seconds)}${lines === null ? '' : `; ${many(lines, 'line')} to be written to the log file`}`,
     ...(report.released > 0
       ? [
-          `RELEASED ${count(report.released, 'event')} that were left, or waited or failed elsewhere, and would now be sent`,
+          `RELEASED ${many(report.released, 'event')} that were left, or waited or failed elsewhere, and would now be sent`,
         ]
       : []),
     ...caveats(report),
@@ -26,12 +26,12 @@ export function renderPlan(report: PlanReport): string {
     ...dropped(report),
     ...left(report),
     ...(file_only > 0
-      ? [`deleted  ${count(file_only, 'event')} once the line is written: there are no destinations`]
+      ? [`deleted  ${many(file_only, 'event')} once the line is written: there are no destinations`]
       : []),
     ...(finished > 0
-      ? [`done     ${count(finished, 'event')}: whoever is still wanted has them, their rows are deleted`]
+      ? [`done     ${many(finished, 'event')} that whoever is still wanted has: to be deleted only`]
       : []),
-    ...(parked > 0 ? [`parked   ${count(parked, 'event')} given up or too large, and wanted nowhere else`] : []),
+    ...(parked > 0 ? [`parked   ${many(parked, 'event')} given up or too large, and wanted nowhere else`] : []),
     'Nothing was sent, and nothing was changed.',
     '',
   ].join('\n');
@@ -42,7 +42,7 @@ function caveats({ complete, estimate, running, events }: PlanReport): string[] 
     ...(estimate === null
       ? []
       : [
-          `ESTIMATE from ${count(estimate.sampled, 'event')} (${percent(estimate.share)} of the table): small numbers are rough, and there may be older events`,
+          `ESTIMATE from ${many(estimate.sampled, 'event')} (${percent(estimate.share)} of the table): small numbers are rough, and there may be older events`,
         ]),
     ...(complete ? [] : ['INTERRUPTED: what follows is what had been counted by then']),
     ...(running && events > 0 ? ['A processor is running: what it settles while this counts is in it or not.'] : []),
@@ -53,7 +53,7 @@ function table(destinations: readonly ReportedDestination[]): string[] {
   const head = ['DESTINATION', 'EVENTS', 'NEW', 'WAITING', 'FAILED', 'RELEASED', 'PARKED', 'OLDEST', 'TAKES'];
   const rows = destinations.map((each) => [
     each.destination,
-    ...[each.events, each.new, each.waiting, each.failed, each.released, each.parked].map(number),
+    ...[each.events, each.new, each.waiting, each.failed, each.released, each.parked].map(count),
     duration(each.oldest_seconds),
     takes(each),
   ]);
@@ -62,7 +62,7 @@ function table(destinations: readonly ReportedDestination[]): string[] {
 
 /** `2h 46m at 0.1/s (measured)`. */
 function takes({ events, rate, takes_seconds, enabled, paused, has_it }: ReportedDestination): string {
-  const has = has_it > 0 ? `; has ${number(has_it)} more already` : '';
+  const has = has_it > 0 ? `; has ${count(has_it)} more already` : '';
   if (!enabled) return `waits: disabled${has}`;
   if (paused) return `waits: paused${has}`;
   if (events === 0) return `-${has}`;
@@ -75,18 +75,18 @@ const rateText = ({ per_second, from }: ReckonedRate): string =>
 
 function dropped({ dropped: { events, released, by_type, oldest_seconds } }: PlanReport): string[] {
   if (events === 0) return [];
-  const before = released > 0 ? `; ${number(released)} of them were left, waiting or failed until now` : '';
+  const before = released > 0 ? `; ${count(released)} of them were left, waiting or failed until now` : '';
   return [
-    `dropped  ${count(events, 'event')} THROWN AWAY, oldest ${duration(oldest_seconds)}${before}`,
+    `dropped  ${many(events, 'event')} THROWN AWAY, oldest ${duration(oldest_seconds)}${before}`,
     ...types(by_type),
   ];
 }
 
 function left({ left: { events, were_left, by_type, oldest_seconds } }: PlanReport): string[] {
   if (events === 0) return [];
-  const before = were_left > 0 ? `; ${number(were_left)} of them were left before` : '';
+  const before = were_left > 0 ? `; ${count(were_left)} of them were left before` : '';
   return [
-    `left     ${count(events, 'event')} in the queue, oldest ${duration(oldest_seconds)}${before}`,
+    `left     ${many(events, 'event')} in the queue, oldest ${duration(oldest_seconds)}${before}`,
     ...types(by_type),
   ];
 }
@@ -94,20 +94,18 @@ function left({ left: { events, were_left, by_type, oldest_seconds } }: PlanRepo
 function types(all: readonly TypeCount[]): string[] {
   const shown = all.slice(0, MAX_TYPES);
   const width = Math.max(...shown.map(({ event_type }) => nameOf(event_type).length));
-  const digits = Math.max(...shown.map(({ events }) => number(events).length));
+  const digits = Math.max(...shown.map(({ events }) => count(events).length));
   const rest = all.slice(MAX_TYPES).reduce((sum, { events }) => sum + events, 0);
   return [
     ...shown.map(
-      ({ event_type, events }) => `           ${nameOf(event_type).padEnd(width)}  ${number(events).padStart(digits)}`,
+      ({ event_type, events }) => `           ${nameOf(event_type).padEnd(width)}  ${count(events).padStart(digits)}`,
     ),
-    ...(rest > 0 ? [`           ${number(rest)} of other types`] : []),
+    ...(rest > 0 ? [`           ${count(rest)} of other types`] : []),
   ];
 }
 
 const nameOf = (type: string | null): string =>
   type === null ? '(no type)' : type === '*' ? '(other types)' : type.replace(/[\p{Cc}\p{Cf}\p{Cs}]/gu, '?');
 
-const number = (value: number): string => value.toLocaleString('en-US');
-const count = (value: number, word: string): string => `${number(value)} ${word}${value === 1 ? '' : 's'}`;
 const percent = (share: number): string =>
   `${(share * 100).toLocaleString('en-US', { maximumSignificantDigits: 2 })} %`;

@@ -4,7 +4,9 @@
 import { stat } from 'node:fs/promises';
 import type { ArgumentsCamelCase } from 'yargs';
 import { codeOf, EXIT, messageOf, TailraceError } from '../../lib/errors.ts';
+import { many } from '../../lib/quantity.ts';
 import { beforeSignalEnds } from '../../lib/shutdown.ts';
+import { visible } from '../../lib/visible.ts';
 import { type Checkpoint, openCheckpoint, whyNoCheckpoints } from '../../recording/checkpoint.ts';
 import { openRecordingConnection, type RecordingConnection } from '../../recording/connection.ts';
 import { type FileIdentity, type InputFile, openInputFile } from '../../recording/input-file.ts';
@@ -71,6 +73,8 @@ export const record: Command = {
     const resume = args.resume === true;
     if (resume && names.includes(STDIN)) throw notResumable('standard input');
     await checkReadable(names, resume);
+    const rejectsAt = textOf(args.rejects);
+    if (rejectsAt !== undefined) await new RejectFile(rejectsAt).checkPlace();
     const options = await recordingOptions(textOf(args.config), context);
     await using connection = await openRecordingConnection(databaseUrl(args, context.env));
     const report = createRecordReport(context);
@@ -92,10 +96,10 @@ export const record: Command = {
       derivesBadAddress: args.deriveBadAddress === true,
       onProgress: (counts) => report.progress(counts, shareOf(source)),
       onRejected: async ({ line, text: input }, error) => {
-        const path = textOf(args.rejects) ?? rejectFileOf(source.name);
+        const path = rejectsAt ?? rejectFileOf(source.name);
         const file = rejects.get(path) ?? new RejectFile(path);
         rejects.set(path, file);
-        report.rejected(`${source.name}:${line}: ${error}`);
+        report.rejected(`${source.name}:${line}: ${visible(error)}`);
         await file.add({ source: source.name, line, error, input });
       },
     });
@@ -179,14 +183,14 @@ async function recordOne(
     const isDamaged = codeOf(cause)?.startsWith('Z_') === true;
     const problem = isDamaged ? `the gzip file ${name} is damaged: ${messageOf(cause)}` : messageOf(cause);
     const how = checkpoint ? 'go on with --resume' : `go on behind line ${line} of ${name}`;
-    const reached = `${recorded.toLocaleString('en-US')} events are recorded, up to line ${line} of ${name}; ${how}`;
+    const reached = `${many(recorded, 'event')} recorded, up to line ${line} of ${name}; ${how}`;
     throw new TailraceError(code, `${problem}; ${reached}`, { exitCode, cause });
   }
 }
 
 /** A batch that is on its way may be committed without our hearing of it. */
 function interruption({ counts: { recorded, line } }: Recorder, { name, file }: Source, keeps: boolean): string {
-  const reached = `interrupted: ${recorded.toLocaleString('en-US')} events are recorded, up to line ${line} of ${name}`;
+  const reached = `interrupted: ${many(recorded, 'event')} recorded, up to line ${line} of ${name}`;
   const canResume = keeps && isRecognizable(file);
   return `${reached}, perhaps another batch; ${canResume ? 'go on with --resume' : 'this input cannot be resumed'}`;
 }

@@ -3,6 +3,8 @@
 import { stat } from 'node:fs/promises';
 import { relative, resolve } from 'node:path';
 import type { Config } from '../../config/config.ts';
+import { typeMeant } from '../../config/matching.ts';
+import { findEventType } from '../../event/catalog.ts';
 import { EXIT, TailraceError } from '../../lib/errors.ts';
 import { createLogger } from '../../lib/logger.ts';
 import { onSignals } from '../../lib/shutdown.ts';
@@ -43,6 +45,7 @@ export const replay: Command = {
       ? resumedWishes(wanted.wishes, kept, wanted.newConfig ? null : config.fingerprint)
       : wanted.wishes;
     const { named, filters } = wishes;
+    warnOfUnknown(filters.types, context);
     const routes = planRoutes(config, filters.destinations);
     const selection = createSelection(filters);
     const inputs = kept ? await findAgain(kept.files, kept.from.file) : await findInputs(named);
@@ -106,6 +109,15 @@ export const replay: Command = {
     }
   },
 };
+
+/** A type that tailrace does not know is no error (SPEC 3), but most often a slip that nothing would be replayed for. */
+function warnOfUnknown(types: readonly string[], { stderr }: CommandContext): void {
+  for (const type of new Set(types.filter((each) => findEventType(each) === undefined))) {
+    stderr.write(
+      `warning: --type ${JSON.stringify(type)} is none that tailrace knows: only events with exactly this type are replayed${typeMeant(type)}\n`,
+    );
+  }
+}
 
 /** @throws {TailraceError} `CONFIG_NOT_FOUND`, `CONFIG_INVALID`. */
 async function configOf(named: string | undefined, context: CommandContext): Promise<Config> {

@@ -1,6 +1,8 @@
 // What a person sees of `tailrace replay`: bad lines and refused events with their place, progress on a terminal, and a
 // sum at the end.
 
+import { many } from '../../lib/quantity.ts';
+import { visible } from '../../lib/visible.ts';
 import type { Counts } from '../../replay/counts.ts';
 import type { ReplayReport, ReplayStatus } from '../../replay/report.ts';
 import type { CommandContext } from '../command.ts';
@@ -56,9 +58,9 @@ export function createReplayPrinter(
   };
   return {
     note: say,
-    onBad: (path, line, problem) => sayOne('bad lines', `${path}:${line}: ${problem}`),
+    onBad: (path, line, problem) => sayOne('bad lines', `${path}:${line}: ${visible(problem)}`),
     onRejected: (path, line, destination, error) =>
-      sayOne('refused events', `${path}:${line}: ${destination}: ${error}`),
+      sayOne('refused events', `${path}:${line}: ${destination}: ${visible(error)}`),
     onGivenUp: (destination, error) =>
       say(`${destination} accepts nothing and is not tried any more; its events go to the reject file: ${error}`),
     start(status) {
@@ -113,12 +115,12 @@ const NOWHERE: Readonly<Record<keyof Counts['nowhere'], string>> = {
 function textOf({ counts, dryRun, finished, files, rejects, checkpoint }: ReplayEnd, tookMs: number): string {
   const { sent, failed, bad, skipped, nowhere, destinations } = counts;
   const seconds = tookMs / 1_000;
-  const from = `from ${files} ${files === 1 ? 'file' : 'files'}`;
+  const from = `from ${many(files, 'file')}`;
   const failedToo = failed > 0 ? `, ${grouped(failed)} failed` : '';
   const lines = [
     dryRun
-      ? `would send ${events(sent)} ${from}; nothing was sent`
-      : `sent ${events(sent)}${failedToo} ${from} in ${duration(seconds)}`,
+      ? `would send ${many(sent, 'event')} ${from}; nothing was sent`
+      : `sent ${many(sent, 'event')}${failedToo} ${from} in ${duration(seconds)}`,
   ];
   const width = Math.max(...Object.keys(destinations).map((key) => key.length));
   for (const [key, at] of Object.entries(destinations)) {
@@ -129,7 +131,7 @@ function textOf({ counts, dryRun, finished, files, rejects, checkpoint }: Replay
     // The keys of `nowhere` are those of NOWHERE.
     if (count > 0) lines.push(`${NOWHERE[reason as keyof Counts['nowhere']]}: ${grouped(count)}`);
   }
-  if (bad > 0) lines.push(`no events, and not sent: ${grouped(bad)} ${bad === 1 ? 'line' : 'lines'}`);
+  if (bad > 0) lines.push(`no events, and not sent: ${many(bad, 'line')}`);
   if (rejects !== null) lines.push(`what failed is in ${rejects}: mend the cause, then \`tailrace replay ${rejects}\``);
   if (!finished && !dryRun) lines.push(`not finished; go on with \`tailrace replay --resume${named(checkpoint)}\``);
   if (!finished && dryRun) lines.push('not finished');
@@ -164,8 +166,6 @@ function createProgressLine() {
     return parts.join(', ');
   };
 }
-
-const events = (count: number): string => `${grouped(count)} ${count === 1 ? 'event' : 'events'}`;
 
 const grouped = (number: number): string => number.toLocaleString('en-US');
 

@@ -5,7 +5,7 @@ import { findConfigFile } from '../../config/find.ts';
 import { loadConfig } from '../../config/load.ts';
 import { formatProblem } from '../../config/problem.ts';
 import { EXIT } from '../../lib/errors.ts';
-import { findEvents, isReadable } from '../../log-file/find-event.ts';
+import { findEvents, whyUnreadable } from '../../log-file/find-event.ts';
 import { filesOf } from '../../log-file/log-family.ts';
 import { Tracer } from '../../queue/trace.ts';
 import type { Command, CommandContext } from '../command.ts';
@@ -44,7 +44,10 @@ export const trace: Command = {
     const report = await withSession(args, env, async (session) =>
       investigate(id, files, await Tracer.create(session)),
     );
-    if (args.json === true) stdout.write(`${JSON.stringify({ ...report, delivery_log: logs.hasDeliveryLog })}\n`);
+    if (args.json === true)
+      stdout.write(
+        `${JSON.stringify({ ...report, unreadable: [...report.unreadable.keys()], delivery_log: logs.hasDeliveryLog })}\n`,
+      );
     else stdout.write(render(id, report, logs));
     return report.events.length > 0 ? EXIT.ok : EXIT.problem;
   },
@@ -54,7 +57,8 @@ interface Report {
   readonly events: readonly Story[];
   readonly table: string;
   readonly searched: readonly string[];
-  readonly unreadable: readonly string[];
+  /** Why, by file. */
+  readonly unreadable: ReadonlyMap<string, string>;
 }
 
 interface Logs {
@@ -89,10 +93,11 @@ async function investigate(id: string, files: readonly string[], tracer: Tracer)
   // A number is an id: most often of an event that is gone, and then no row is worth reading the whole table for.
   const ids = isNumber ? numbered : await tracer.idsOf(id);
   for (const each of ids) storyOf(each);
-  const unreadable: string[] = [];
+  const unreadable = new Map<string, string>();
   for (const file of files) {
-    if (!(await isReadable(file))) {
-      unreadable.push(file);
+    const why = await whyUnreadable(file);
+    if (why !== null) {
+      unreadable.set(file, why);
       continue;
     }
     for (const found of await findEvents(file, { ids, uniqueId: id })) {
@@ -103,12 +108,14 @@ async function investigate(id: string, files: readonly string[], tracer: Tracer)
   // Last, so that what was delivered while the files were read is not called waiting.
   const traced = await tracer.trace([...stories.keys()]);
   const events = [...stories.values()].filter((story) => stateOf(story, traced.get(story.event_id)));
-  const searched = files.filter((file) => !unreadable.includes(file));
+  const searched = files.filter((file) => !unreadable.has(file));
   return { events, table: tracer.table, searched, unreadable };
 }
 
 function render(id: string, { events, table, searched, unreadable }: Report, logs: Logs): string {
-  const notes = unreadable.map((file) => `cannot read ${file}; try again as the user that runs tailrace`);
+  const notes = [...unreadable.values()].map((why) =>
+    why.endsWith('permission denied') ? `${why}; try again as the user that runs tailrace` : why,
+  );
   if (events.length > 0) {
     const stories = events.map((story) => renderStory(story, { searched, hasDeliveryLog: logs.hasDeliveryLog }));
     return `${[...stories, ...notes.map((note) => `${note}\n`)].join('\n')}`;

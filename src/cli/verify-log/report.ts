@@ -1,6 +1,7 @@
 // What `tailrace verify-log` prints: each finding with its place, what to do about each kind, and what was verified.
 
 import type { Writable } from 'node:stream';
+import { count, many } from '../../lib/quantity.ts';
 import { ADVICE, type FaultKind, type Finding } from '../../log-file/verify/faults.ts';
 import { timeOf } from '../../log-file/verify/stamps.ts';
 import type { Verified, VerifyOptions } from '../../log-file/verify/verify-files.ts';
@@ -24,7 +25,7 @@ export function createProgress(
       toldMs = now;
       const perSecond = Math.round(progress.lines / ((now - started) / 1_000));
       stderr.write(
-        `${CLEAR_LINE}file ${progress.files + 1} of ${files}: ${number(progress.lines)} lines, ${number(perSecond)} a second`,
+        `${CLEAR_LINE}file ${progress.files + 1} of ${files}: ${many(progress.lines, 'line')}, ${count(perSecond)} a second`,
       );
     },
     clear: () => void stderr.write(CLEAR_LINE),
@@ -39,7 +40,7 @@ export function textReport(verified: Verified, queue: QueueReport | null, most: 
   const lines = findings.map((finding) => `${placeOf(finding, queue)}: ${finding.message}`);
   if (total > findings.length) lines.push(`… and ${many(total - findings.length, 'finding')} more`);
   if (total > 0) lines.push('', 'what to do:');
-  for (const [kind, count] of counts) lines.push(`  ${kind} (${number(count)}): ${ADVICE[kind]}`);
+  for (const [kind, found] of counts) lines.push(`  ${kind} (${count(found)}): ${ADVICE[kind]}`);
   if (total > 0) lines.push('');
   lines.push(`${summaryOf(verified)}: ${total === 0 ? 'no findings' : many(total, 'finding')}`);
   for (const note of notesOf(verified, queue)) lines.push(`note: ${note}`);
@@ -116,7 +117,7 @@ function* notesOf({ files, gaps, doubles, seen }: Verified, queue: QueueReport |
     yield `${many(empty.length, 'file')} without a line: ${list(empty.map(({ file }) => file.path))}`;
   if (gaps.count > 0) {
     const largest = gaps.largest.map(({ from, to }) => (from === to ? `${from}` : `${from} to ${to}`));
-    yield `${many(gaps.count, 'gap')} in the event ids, ${gaps.ids.toLocaleString('en-US')} ids in all, the largest: ${largest.join(', ')}. Ids of inserts that were rolled back, of rows that are not for tailrace and of events still to come are not there either`;
+    yield `${many(gaps.count, 'gap')} in the event ids, ${many(gaps.ids, 'id')} in all, the largest: ${largest.join(', ')}. Ids of inserts that were rolled back, of rows that are not for tailrace and of events still to come are not there either`;
   }
   if (doubles.reusedIds > 0) {
     yield `${many(doubles.reusedIds, 'id')} on lines of different events, as after a sequence was set back: ${doubles.examples.join('; ')}`;
@@ -130,7 +131,7 @@ function* notesOf({ files, gaps, doubles, seen }: Verified, queue: QueueReport |
 
 function* queueNotesOf(queue: QueueReport): Generator<string> {
   const { logged, found, judged, unsettled, table } = queue;
-  yield `${many(logged, 'event')} in ${table} noted as logged, the lines of ${number(found)} in these files${judged ? '; of the others those were looked for that happened later than an hour after the first line' : ''}`;
+  yield `${many(logged, 'event')} in ${table} noted as logged, the lines of ${count(found)} in these files${judged ? '; of the others those were looked for that happened later than an hour after the first line' : ''}`;
   if (!judged && logged > found) {
     yield 'the lines of the others were not looked for: the file that is written now is not among these files, or rows bear no event_time';
   }
@@ -142,7 +143,5 @@ function* queueNotesOf(queue: QueueReport): Generator<string> {
   }
 }
 
-const number = (value: number): string => value.toLocaleString('en-US');
-const many = (count: number, what: string): string => `${number(count)} ${what}${count === 1 ? '' : 's'}`;
 const list = (names: readonly string[]): string =>
   names.length > 5 ? `${names.slice(0, 5).join(', ')} and ${names.length - 5} more` : names.join(', ');

@@ -1,13 +1,9 @@
 // Reads files of lines from their beginning, compressed ones too, in constant memory however long they are: a search
 // after a crash may have to read gigabytes.
 
-import { createReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
-import { createGunzip } from 'node:zlib';
+import { openRegular, scanBytes, tellPacked } from '../../lib/packed-file.ts';
 
 const NEWLINE = 0x0a;
-/** Large enough that the calls cost nothing beside the lines in them. */
-const CHUNK_BYTES = 256 * 1024;
 /** A line that is longer than this is no line of ours. */
 const MAX_LINE_BYTES = 512 * 1024 * 1024;
 
@@ -18,7 +14,7 @@ export type OnLine = (bytes: Buffer, start: number, end: number) => boolean;
 export async function scanLines(path: string, onLine: OnLine): Promise<void> {
   const cutter = new LineCutter(onLine);
   try {
-    for await (const chunk of path.endsWith('.gz') ? gunzipped(path) : plain(path)) {
+    for await (const chunk of scanBytes(await tellPacked(path, await openRegular(path)))) {
       if (!cutter.take(chunk)) return;
     }
   } catch {
@@ -69,32 +65,5 @@ class LineCutter {
     this.#begun.push(Buffer.from(part));
     this.#begunBytes += part.length;
     return this.#begunBytes <= MAX_LINE_BYTES;
-  }
-}
-
-/** One buffer for all chunks. */
-async function* plain(path: string): AsyncGenerator<Buffer> {
-  const file = await open(path);
-  try {
-    const buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
-    for (;;) {
-      const { bytesRead } = await file.read(buffer, 0, buffer.length, null);
-      if (bytesRead === 0) return;
-      yield buffer.subarray(0, bytesRead);
-    }
-  } finally {
-    await file.close();
-  }
-}
-
-async function* gunzipped(path: string): AsyncGenerator<Buffer> {
-  const file = createReadStream(path, { highWaterMark: CHUNK_BYTES });
-  const gunzip = createGunzip({ chunkSize: CHUNK_BYTES });
-  file.on('error', (error) => gunzip.destroy(error));
-  try {
-    yield* file.pipe(gunzip) as AsyncIterable<Buffer>;
-  } finally {
-    gunzip.destroy();
-    file.destroy();
   }
 }

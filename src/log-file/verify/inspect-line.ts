@@ -7,6 +7,7 @@ import { jsonString } from '../../event/json-string.ts';
 import { objectMembers } from '../../event/json-text.ts';
 import { placeOf } from '../../lib/id-bitmap.ts';
 import { behindBlanks, endOfJsonValue } from '../../lib/json-bytes.ts';
+import { many } from '../../lib/quantity.ts';
 import type { Fault } from './faults.ts';
 
 const CARRIAGE_RETURN = 0x0d;
@@ -44,7 +45,7 @@ export function inspectLine(line: Buffer): Inspected {
   if (line.length === 0) return damaged(line, { kind: 'empty_line', column: null, message: 'empty line' });
   const zeros = leadingZeros(line);
   if (zeros > 0) {
-    const fault: Fault = { kind: 'nul_bytes', column: 1, message: `${count(zeros, 'NUL byte')} before the line` };
+    const fault: Fault = { kind: 'nul_bytes', column: 1, message: `${many(zeros, 'NUL byte')} before the line` };
     return { ...inspectLine(line.subarray(zeros)), fault, keys: null };
   }
   if (!isUtf8(line)) {
@@ -156,7 +157,7 @@ function syntaxFault(line: Buffer): Fault {
     return {
       kind: 'cut_line',
       column: line.length + 1,
-      message: `the line ends within its JSON, after ${count(line.length, 'byte')}`,
+      message: `the line ends within its JSON, after ${many(line.length, 'byte')}`,
     };
   const what = end < 0 ? 'no JSON from here on' : 'something stands behind the object';
   return { kind: 'not_json', column: at + 1, message: `${what}: ${excerpt(line.toString('utf8', at, at + 40))}` };
@@ -203,5 +204,3 @@ function firstNotUtf8(line: Buffer): number {
 
 const excerpt = (text: string): string =>
   text.length > 40 ? `${JSON.stringify(text.slice(0, 40))}…` : JSON.stringify(text);
-
-const count = (many: number, what: string): string => `${many.toLocaleString('en-US')} ${what}${many === 1 ? '' : 's'}`;

@@ -4,6 +4,7 @@
 import { isUtf8 } from 'node:buffer';
 import { codeOf, messageOf } from '../../lib/errors.ts';
 import { IdBitmap, idOf, placeOf } from '../../lib/id-bitmap.ts';
+import { many } from '../../lib/quantity.ts';
 import type { WrittenFile } from '../written-files.ts';
 import { compareDoubles, type Doubles } from './doubles.ts';
 import { type FaultKind, type Finding, Findings } from './faults.ts';
@@ -151,7 +152,7 @@ class Pass {
     this.#line += 1;
     this.#bytes += bytes.length;
     const { fault, facts, eventId } = inspectLine(bytes);
-    const after = `after ${bytes.length.toLocaleString('en-US')} bytes of it`;
+    const after = `after ${many(bytes.length, 'byte')} of it`;
     if (fault?.kind === 'nul_bytes')
       this.#tell('nul_bytes', fault.column, `${fault.message}, at the end of the file`, eventId);
     else if (facts) this.#tell('cut_line', bytes.length + 1, `the line of event ${eventId} lacks its line feed`, null);

@@ -6,6 +6,7 @@ import { IS_RUNNING } from './rights.ts';
 /**
  * One row a destination: number, key, waiting, retrying, parked, oldest event id, last error, seconds to the next
  * attempt, paused; and what the writers of the epochs $1 said last: the worst state, seconds until it ends, events a second.
+ * Of the writers of the epochs $2 only `disabled` counts.
  * Destination 0 stands for events parked before they were read (too large).
  */
 export const DESTINATIONS_SQL = `
@@ -23,7 +24,8 @@ SELECT t.destination_id, t.key,
   (SELECT extract(epoch FROM min(next_attempt_at) - now()) FROM tailrace.pending p WHERE p.destination_id = t.destination_id AND NOT parked),
   t.paused, l.state, extract(epoch FROM l.until - now()), s.per_second
 FROM (SELECT destination_id, key, paused FROM tailrace.destination UNION ALL SELECT 0, '(too large)', false) t
-LEFT JOIN LATERAL (SELECT state, until FROM tailrace.lane l WHERE l.destination_id = t.destination_id AND l.epoch = ANY($1::int8[])
+LEFT JOIN LATERAL (SELECT state, until FROM tailrace.lane l WHERE l.destination_id = t.destination_id
+  AND (l.epoch = ANY($1::int8[]) OR l.epoch = ANY($2::int8[]) AND l.state = 'disabled')
   ORDER BY array_position(ARRAY['disabled', 'open', 'asked_to_wait', 'rate_limited'], state), until DESC LIMIT 1) l ON true
 LEFT JOIN LATERAL (SELECT sum(per_second) AS per_second FROM tailrace.lane l
   WHERE l.destination_id = t.destination_id AND l.epoch = ANY($1::int8[])) s ON true

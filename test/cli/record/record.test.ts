@@ -175,6 +175,22 @@ test('derived events are counted apart', async () => {
   expect(stdout).toBe('recorded 2, 1 of them derived, rejected 0\n');
 });
 
+test.each([
+  ['nowhere/r.jsonl', 'its folder does not exist'],
+  ['events.jsonl/r.jsonl', 'a part of its path is not a directory'],
+  ['.', 'it is a folder'],
+])('a reject file at %s is refused before anything is recorded: %s', async (name, why) => {
+  await using scene = await createScene();
+  const file = await scene.write('events.jsonl', `${GOOD}\nx\n`);
+  const rejects = scene.file(name);
+  const { outcome } = await run(['--rejects', rejects, file], scene.database.url);
+  expect(outcome).toMatchObject({
+    code: 'REJECTS_NOT_WRITABLE',
+    message: `the reject file ${rejects} cannot be written: ${why}; mend that, or name another with --rejects`,
+  });
+  expect(await scene.database.query('SELECT id FROM events')).toEqual([]);
+});
+
 test('a damaged gzip file is said with how far it came', async () => {
   await using scene = await createScene();
   const file = await scene.write('events.jsonl.gz', gzipSync(`${GOOD}\n`.repeat(3)).subarray(0, -8));
@@ -182,7 +198,7 @@ test('a damaged gzip file is said with how far it came', async () => {
   expect(outcome).toMatchObject({
     code: 'RECORDING_FAILED',
     message: expect.stringMatching(
-      /gzip file .* is damaged: .*; 3 events are recorded, up to line 3 of .*; go on behind line 3/,
+      /gzip file .* is damaged: .*; 3 events recorded, up to line 3 of .*; go on behind line 3/,
     ),
   });
 });

@@ -121,7 +121,7 @@ test.each([
   running.signal(signal);
   expect(await running.exit).toBe(code);
   expect(running.stderr).toBe(
-    'interrupted: 0 events are recorded, up to line 0 of in, perhaps another batch; go on with --resume\n',
+    'interrupted: 0 events recorded, up to line 0 of in, perhaps another batch; go on with --resume\n',
   );
   await blocker.query('ROLLBACK');
   expect(await scene.cli('record', '--resume', 'in')).toMatchObject({ code: 0 });
@@ -184,7 +184,7 @@ test.each([
   await scene.write('in.jsonl', content);
   const refused = await scene.cli('record', '--resume', 'in.jsonl');
   expect(refused).toMatchObject({ code: 1, stdout: '' });
-  expect(refused.stderr).toContain('in.jsonl is not the file whose first 3 lines were recorded on');
+  expect(refused.stderr).toContain('in.jsonl is not the file that was recorded up to line 3 on');
   expect(refused.stderr).toContain(why);
   expect(await scene.numbers()).toEqual(range(3));
 });

@@ -25,7 +25,7 @@ const expectAll = async (...paths: readonly string[]): Promise<void> =>
 async function expectEach(ids: readonly number[], paths: readonly string[], torn?: string): Promise<void> {
   const found: number[] = [];
   for (const path of paths) {
-    const text = (path.endsWith('.gz') ? gunzipSync(await readFile(path)) : await readFile(path)).toString();
+    const text = (/z(?:ip)?$/.test(path) ? gunzipSync(await readFile(path)) : await readFile(path)).toString();
     const whole = path === torn ? text.slice(0, text.lastIndexOf('\n') + 1) : text;
     for (const line of whole.split('\n').slice(0, -1)) found.push(JSON.parse(line).event_id);
   }
@@ -102,13 +102,17 @@ test('of a torn batch in a moved file the whole lines count, and an alarm names 
   }
 });
 
-test('lines are found in a file that was moved and compressed', async () => {
-  const scene = await crash([ONE, TWO]);
-  await rename(scene.path, `${scene.path}.1`);
-  execFileSync('gzip', [`${scene.path}.1`]);
-  expect(await restart(scene, { queue: ALL })).toEqual({ alarms: [] });
-  await expectEach(ALL, [`${scene.path}.1.gz`, scene.path]);
-});
+test.each(['.gz', '.gzip', '-z'])(
+  'lines are found in a file that was moved and compressed to one that ends in %s',
+  async (suffix) => {
+    const scene = await crash([ONE, TWO]);
+    const packed = `${scene.path}.1${suffix}`;
+    await rename(scene.path, `${scene.path}.1`);
+    execFileSync('gzip', ['--suffix', suffix, `${scene.path}.1`]);
+    expect(await restart(scene, { queue: ALL })).toEqual({ alarms: [] });
+    await expectEach(ALL, [packed, scene.path]);
+  },
+);
 
 test('of a torn batch in a compressed file only what is missing is written again', async () => {
   const scene = await crash([ONE, TWO]);
