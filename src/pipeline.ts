@@ -151,7 +151,7 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
       if (vitals) watchLane(lane, router.lanes.regime, vitals);
       feeder.start(lane);
     },
-    onRoom: () => feeder.onRoom(),
+    onRoom: (destinationId) => feeder.onRoom(destinationId),
     onDueLater: (destinationId, waitMs) => feeder.onDueLater(destinationId, waitMs),
     onAttempt: (attempt) => deliveryLog.write(attemptLine(attempt, Date.now())),
     logger,
