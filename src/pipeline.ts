@@ -145,7 +145,7 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
       vitals?.watch(lane, router.lanes.regime);
       feeder.start(lane);
     },
-    onRoom: () => feeder.onRoom(),
+    onRoom: (destinationId) => feeder.onRoom(destinationId),
     onDueLater: (destinationId, waitMs) => feeder.onDueLater(destinationId, waitMs),
     onAttempt: (attempt) => deliveryLog.write(attemptLine(attempt, Date.now())),
     logger,

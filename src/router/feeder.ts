@@ -4,7 +4,7 @@
 
 import { setMaxListeners } from 'node:events';
 import type { Regime } from '../flow/batch.ts';
-import type { DueSource } from '../flow/due.ts';
+import type { DueRoom, DueSource } from '../flow/due.ts';
 import { delay } from '../lib/delay.ts';
 import { messageOf } from '../lib/errors.ts';
 import { createThrottle, type Logger } from '../lib/logger.ts';
@@ -35,9 +35,12 @@ export interface FeederOptions {
 
 /** What a lane's loop waits for. */
 interface Wakes {
+  readonly lane: Lane;
   readonly room: Nudge;
   readonly due: Nudge;
   readonly times: DueTimes;
+  /** What it lacks while it waits for room: places, which only its own answers bring, or bytes, which all lanes share. */
+  lacks: 'places' | 'bytes' | null;
 }
 
 export class Feeder {
@@ -53,15 +56,22 @@ export class Feeder {
 
   /** Starts feeding a new lane. */
   start(lane: Lane): void {
-    const wakes = { room: createNudge(), due: createNudge(), times: new DueTimes() };
+    const wakes: Wakes = { lane, room: createNudge(), due: createNudge(), times: new DueTimes(), lacks: null };
     this.#wakes.set(lane.destinationId, wakes);
     const loop = this.#feed(lane, wakes).finally(() => this.#loops.delete(loop));
     this.#loops.add(loop);
   }
 
-  /** Some lane has room again. */
-  onRoom(): void {
-    for (const { room } of this.#wakes.values()) room.nudge();
+  /**
+   * A lane may have room again: called with each answer, so only a loop that finds room now is woken. Waking all of them cost
+   * 0.7 µs an answer for each other destination that had none: with twenty paused ones 15 µs instead of 0.5.
+   */
+  onRoom(destinationId: number): void {
+    for (const [id, wakes] of this.#wakes) {
+      if (wakes.lacks === null || (wakes.lacks === 'places' && id !== destinationId)) continue;
+      wakes.lacks = lackOf(wakes.lane.roomForDue);
+      if (wakes.lacks === null) wakes.room.nudge();
+    }
   }
 
   /** Something will be due at a destination in `waitMs`. */
@@ -85,8 +95,10 @@ export class Feeder {
         continue;
       }
       const room = lane.roomForDue;
-      if (room.events === 0 || room.bytes < WORTH_BYTES) {
+      wakes.lacks = lackOf(room);
+      if (wakes.lacks !== null) {
         await wakes.room.wait(IDLE_MS, signal);
+        wakes.lacks = null;
         continue;
       }
       wakes.times.pass(performance.now());
@@ -116,6 +128,12 @@ export class Feeder {
     if (unheld.length > 0) giveBack(unheld.map(({ event }) => event.id));
     return events.length - refused.length;
   }
+}
+
+/** What stands in the way of asking for more; null = nothing. */
+function lackOf({ events, bytes }: DueRoom): Wakes['lacks'] {
+  if (events === 0) return 'places';
+  return bytes < WORTH_BYTES ? 'bytes' : null;
 }
 
 /** Waits until something is due, at most a second. Room alone is no reason to ask again after an empty answer. */

@@ -212,6 +212,7 @@ export class Lane implements ReportingLane {
     if (!enabled) return this.#giveBack();
     this.probeNow();
     this.pump();
+    this.#options.onRoom();
     return [];
   }
 

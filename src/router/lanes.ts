@@ -16,9 +16,10 @@ export interface Way {
   readonly lane: Lane | null;
 }
 
-export interface LanesOptions
-  extends Pick<LaneOptions, 'mayDeliver' | 'onAnswer' | 'onRoom' | 'onGivenBack' | 'logger'> {
+export interface LanesOptions extends Pick<LaneOptions, 'mayDeliver' | 'onAnswer' | 'onGivenBack' | 'logger'> {
   readonly createDestination: (route: Route, regime: Regime) => Destination;
+  /** The lane of this destination has room again. */
+  readonly onRoom: (destinationId: number) => void;
   /** A lane has been made. */
   readonly onLane: (lane: Lane) => void;
 }
@@ -110,7 +111,7 @@ export class Lanes {
       budget: this.#budget,
       mayDeliver,
       onAnswer,
-      onRoom,
+      onRoom: () => onRoom(route.destinationId),
       onGivenBack,
       logger,
     });

@@ -50,16 +50,17 @@ export class Patience {
   /** A lane has room: it is offered what comes next. */
   onRoom(): void {
     if (this.#over.signal.aborted) return;
-    let isEmpty = true;
+    let hasAll = false;
     for (const [lane, queue] of this.#queues) {
-      if (!lane) continue;
+      if (!lane || queue.taken === queue.events.length) continue;
       for (let next = queue.events[queue.taken]; next; next = queue.events[queue.taken]) {
         if (!this.#offer(lane, next)) break;
         queue.taken += 1;
       }
-      if (queue.taken < queue.events.length) isEmpty = false;
+      if (queue.taken === queue.events.length) hasAll = true;
     }
-    if (isEmpty) this.end();
+    // What is left may be of lanes that are not waited for: then the next page must not wait for a look.
+    if (hasAll) this.#look();
   }
 
   /** What has found no room by now finds none. */

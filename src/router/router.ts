@@ -30,8 +30,8 @@ const HAND_OFF_CHECK_MS = 50;
 export interface RouterOptions extends Pick<LanesOptions, 'createDestination' | 'mayDeliver' | 'onLane' | 'logger'> {
   /** A lane refused an event, or an event failed: it is due there after `waitMs`. */
   readonly onDueLater: (destinationId: number, waitMs: number) => void;
-  /** A lane has room again. */
-  readonly onRoom: () => void;
+  /** The lane of this destination has room again. */
+  readonly onRoom: (destinationId: number) => void;
   /** An attempt has ended; called only under a configuration with a delivery log. */
   readonly onAttempt: (attempt: Attempt) => void;
   /** Nothing more is read: no page may wait for room in a lane any longer. */
@@ -61,9 +61,9 @@ export class Router extends Transform {
       logger: options.logger,
       onAnswer: (event, result, lane) => this.#onAnswer(event, result, lane),
       onGivenBack: (events) => this.#onGivenBack(events),
-      onRoom: () => {
+      onRoom: (destinationId) => {
         this.#patience?.onRoom();
-        options.onRoom();
+        options.onRoom(destinationId);
       },
     });
   }

@@ -317,7 +317,7 @@ export async function startTenure(queue: Queue, options: TenureOptions): Promise
     mayDeliver: () => rights.held,
     onLane: (lane) => feeder.start(lane),
     logger: SILENT,
-    onRoom: () => feeder.onRoom(),
+    onRoom: (destinationId) => feeder.onRoom(destinationId),
     onDueLater: (destinationId, waitMs) => feeder.onDueLater(destinationId, waitMs),
     onAttempt: () => {},
     stop: stop.signal,

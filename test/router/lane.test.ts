@@ -148,6 +148,14 @@ test('a disabled lane refuses, and one that becomes so gives back what it had no
   expect(manual.delivered).toEqual(['0', '1']);
 });
 
+test('says that it has room when it is enabled again', () => {
+  let told = 0;
+  const { lane } = createLane({ enabled: false, onRoom: () => told++ });
+  expect(lane.roomForDue.events).toBe(0);
+  lane.replace(createManual().destination, CONFIG, true);
+  expect([told, lane.roomForDue.events > 0]).toEqual([1, true]);
+});
+
 test('new settings apply from the next delivery, and the old connections close with their last answer', async () => {
   const { lane, manual, answered } = createLane();
   for (let id = 0; id < 4; id += 1) lane.offer(laneEvent(id));

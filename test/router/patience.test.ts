@@ -54,6 +54,38 @@ test('a fast one gets all of the page, in order, and the page goes on at once', 
   expect(taken).toEqual(refused);
 });
 
+test('a page goes on as soon as the healthy lane has its part, whatever a failing one refuses', async () => {
+  const page = (ids: readonly number[]) => ids.map((id) => ({ id }) as unknown as LaneEvent);
+  const laneOf = (healthy: boolean): Lane => {
+    const uptake = new Uptake();
+    uptake.perSecond = () => 20_000;
+    return { healthy, uptake, config: { concurrency: 1 } } as unknown as Lane;
+  };
+  const [healthy, failing] = [laneOf(true), laneOf(false)];
+  let hasRoom = false;
+  let refusals = 0;
+  const patience = new Patience({
+    refused: new Map([
+      [healthy, page([1, 2])],
+      [failing, page([3, 4])],
+    ]),
+    offer: (lane) => {
+      if (lane === failing) refusals += 1;
+      return lane === healthy && hasRoom;
+    },
+    pageEvents: 1_000,
+  });
+  const waiting = patience.wait();
+  patience.onRoom();
+  expect(refusals).toBe(1);
+  hasRoom = true;
+  patience.onRoom();
+  // It is over in this very turn: nothing is offered any more.
+  patience.onRoom();
+  expect(refusals).toBe(2);
+  expect(await waiting).toEqual(page([3, 4]));
+});
+
 test('one that promises more than it keeps holds a page no longer than 0.2 ms an event', async () => {
   const { timed, give } = scene({ capacity: 1_000_000 });
   const waiting = timed();
