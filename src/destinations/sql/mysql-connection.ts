@@ -9,6 +9,7 @@ import { readTlsOptions } from './tls-options.ts';
 /** Each number of rows is a statement of its own, and each is prepared once a connection. */
 const MAX_PREPARED = 20;
 const KILL_DEADLINE_MS = 5_000;
+const PROCESS_SQL = 'SELECT id FROM information_schema.processlist WHERE id = ? AND host = ?';
 
 /** A connection and whether it still is one. */
 export interface MysqlLine {
@@ -73,19 +74,31 @@ export async function openMysql(target: SqlTarget, stop: AbortSignal): Promise<M
   return { connection, bigint: mysql.TypedParameter.BIGINT, isLost: () => lost, drop };
 }
 
+/** What the server calls a connection. */
+export interface MysqlProcess {
+  readonly id: number;
+  /** Our address and port, as the server sees them. */
+  readonly host: string;
+}
+
 /**
- * Ends a connection that was dropped in the middle of something. A server that waits for a lock does not notice that
+ * Ends a connection that was dropped in the middle of a pipeline. A server that waits for a lock does not notice that
  * nobody listens any more: it would go on to the next statement that it was sent, and keep its own locks meanwhile.
- * Everybody may kill connections of their own.
+ * Everybody may kill connections of their own; behind a load balancer the number may be that of another one of ours, on
+ * another server, which the host tells apart.
  */
-export async function killMysql(target: SqlTarget, { threadId }: Connection): Promise<void> {
+export async function killMysql(target: SqlTarget, { id, host }: MysqlProcess): Promise<void> {
   const other = await openMysql(target, AbortSignal.timeout(KILL_DEADLINE_MS)).catch(() => null);
   if (other === null) return;
   const late = setTimeout(other.drop, KILL_DEADLINE_MS).unref();
-  // A number from the server's greeting; the statement takes no parameter.
-  other.connection.query(`KILL ${Number(threadId)}`, () => {
+  const end = (): void => {
     clearTimeout(late);
     other.drop();
+  };
+  other.connection.execute(PROCESS_SQL, [id, host], (error, rows) => {
+    if (error || !Array.isArray(rows) || rows.length === 0) end();
+    // KILL takes no parameter.
+    else other.connection.query(`KILL ${id}`, end);
   });
 }
 

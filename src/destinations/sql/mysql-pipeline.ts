@@ -46,12 +46,14 @@ const MAX_WRITE_BYTES = 256 * 1024;
 /** An OK without anything else in front. */
 const OK = 0x00;
 
-/** The statements that answer with an OK: no result set, and no COMMIT of a procedure. */
-const PIPELINED = /^\s*(?:INSERT|REPLACE|UPDATE|DELETE)\b/i;
+/** No procedure, which may answer with rows, or commit. */
+const CHANGES_ROWS = /^\s*(?:INSERT|REPLACE|UPDATE|DELETE)\b/i;
+/** Rows for an answer; MariaDB does not say so when it prepares the statement. */
+const RETURNS_ROWS = /\bRETURNING\b/i;
 
-/** Whether a statement is one that may be pipelined, by its first word. */
-export function isPipelined(sql: string): boolean {
-  return PIPELINED.test(sql);
+/** Whether a statement answers with an OK or an error, and nothing else, as far as its words say. */
+export function canBePipelined(sql: string): boolean {
+  return CHANGES_ROWS.test(sql) && !RETURNS_ROWS.test(sql);
 }
 
 /** Rows that go out in one write; a single one may be above the limit of a packet, and is none for the pipeline. */
@@ -100,7 +102,7 @@ export function pipeline(connection: Connection, statementId: number, rows: read
         }
         if (packet.isError()) failure ??= packet.asError('utf8');
         // Nothing can be told apart any more; mysql2 ends the connection.
-        else if (packet.peekByte() !== OK) throw new Error('the server answered an INSERT with something else');
+        else if (packet.peekByte() !== OK) throw new Error('the server answered a change of rows with something else');
         waiting -= 1;
         if (waiting > 0) return false;
         if (failure) reject(failure);

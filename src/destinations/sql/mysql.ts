@@ -16,9 +16,9 @@ import {
   type SqlDriver,
   type SqlSession,
 } from './driver.ts';
-import { killMysql, type MysqlLine, openMysql } from './mysql-connection.ts';
+import { killMysql, type MysqlLine, type MysqlProcess, openMysql } from './mysql-connection.ts';
 import { judgeMysqlError } from './mysql-errors.ts';
-import { createPipelineTrust, isPipelined, type PipelineTrust, pipeline, portionsOf } from './mysql-pipeline.ts';
+import { canBePipelined, createPipelineTrust, type PipelineTrust, pipeline, portionsOf } from './mysql-pipeline.ts';
 
 /** Rows of one INSERT; a statement has at most 65,535 placeholders. */
 const MAX_ROWS = 100;
@@ -31,6 +31,9 @@ const STRICT = ", SESSION sql_mode = CONCAT_WS(',', NULLIF(@@SESSION.sql_mode, '
 const COLUMNS_SQL = `
   SELECT COLUMN_NAME, DATA_TYPE, EXTRA FROM information_schema.COLUMNS
   WHERE TABLE_SCHEMA = COALESCE(?, DATABASE()) AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION`;
+
+const FACTS_SQL = `
+  SELECT VERSION(), @@max_allowed_packet, id, host FROM information_schema.processlist WHERE id = CONNECTION_ID()`;
 
 const KEYS_SQL = `
   SELECT INDEX_NAME, COLUMN_NAME FROM information_schema.STATISTICS
@@ -47,7 +50,7 @@ export function createMysqlDriver(target: SqlTarget, options: { readonly strict:
     title: 'MySQL',
     connect: async (stop) => {
       const line = await openMysql(target, stop);
-      const session = createSession(line, trust, () => killMysql(target, line.connection));
+      const session = createSession(line, trust, (process) => killMysql(target, process));
       try {
         await session.prepare(options.strict);
       } catch (error) {
@@ -74,18 +77,17 @@ function bind(raw: RawValue, kind: ValueKind): BoundValue {
 type Row = readonly unknown[];
 
 /** What a pipeline has to know of a connection. */
-interface Limits {
+interface Facts extends MysqlProcess {
   readonly isMariadb: boolean;
   readonly maxPacket: number;
 }
 
 /** A statement that the server has prepared, as mysql2 keeps it; its types know less. */
-type Prepared = PrepareStatementInfo & { readonly id: number; readonly columns: readonly unknown[] };
+type Prepared = PrepareStatementInfo & { readonly id: number };
 
-function createSession(line: MysqlLine, trust: PipelineTrust, kill: () => Promise<void>) {
+function createSession(line: MysqlLine, trust: PipelineTrust, kill: (process: MysqlProcess) => Promise<void>) {
   const { connection, bigint, isLost, drop } = line;
-  let limits: Limits | null = null;
-  let busy = false;
+  let facts: Facts | null = null;
   let pipelining = false;
   /** Before its socket says that it is gone a connection may refuse everything, and would be lent again and again. */
   const failed = (error: QueryError, reject: (error: QueryError) => void): void => {
@@ -109,7 +111,6 @@ function createSession(line: MysqlLine, trust: PipelineTrust, kill: () => Promis
       connection.prepare(sql, (error, statement) => (error ? failed(error, reject) : resolve(statement as Prepared)));
     });
   const inTransaction = async (begin: string, work: () => Promise<void>): Promise<void> => {
-    busy = true;
     try {
       await query(begin);
       await work();
@@ -118,13 +119,16 @@ function createSession(line: MysqlLine, trust: PipelineTrust, kill: () => Promis
       // A failed COMMIT too; when the connection is gone, so is the transaction.
       await query('ROLLBACK').catch(drop);
       throw error;
-    } finally {
-      busy = false;
     }
   };
-  const readLimits = async (): Promise<Limits> => {
-    const [row] = await execute('SELECT VERSION(), @@max_allowed_packet', []);
-    return { isMariadb: /mariadb/i.test(String(row?.[0])), maxPacket: Number(row?.[1]) };
+  const readFacts = async (): Promise<Facts> => {
+    const [[version, maxPacket, id, host] = []] = await execute(FACTS_SQL, []);
+    return {
+      isMariadb: /mariadb/i.test(String(version)),
+      maxPacket: Number(maxPacket),
+      id: Number(id),
+      host: String(host),
+    };
   };
   /** One after the other: what stands behind a failed statement is not sent. */
   const executeInTurn = (sql: string, rows: readonly BoundRow[]): Promise<void> =>
@@ -134,11 +138,10 @@ function createSession(line: MysqlLine, trust: PipelineTrust, kill: () => Promis
   const executeTogether = (sql: string, rows: readonly BoundRow[], maxPacket: number): Promise<void> =>
     // No START TRANSACTION: after a deadlock, which ends the transaction, the rest would be committed.
     inTransaction('SET autocommit = 0', async () => {
-      const statement = await prepared(sql);
+      const { id } = await prepared(sql);
       for (const portion of portionsOf(rows, maxPacket)) {
-        // A statement with RETURNING has columns.
-        if (portion.oversized || statement.columns.length > 0) for (const row of portion.rows) await execute(sql, row);
-        else await sendTogether(statement.id, portion.rows);
+        if (portion.oversized) for (const row of portion.rows) await execute(sql, row);
+        else await sendTogether(id, portion.rows);
       }
     });
   const sendTogether = async (statementId: number, rows: readonly BoundRow[]): Promise<void> => {
@@ -167,9 +170,9 @@ function createSession(line: MysqlLine, trust: PipelineTrust, kill: () => Promis
         `SET SESSION innodb_lock_wait_timeout = ${LOCK_WAIT_SECONDS}, SESSION lock_wait_timeout = ${LOCK_WAIT_SECONDS}${strict ? STRICT : ''}`,
       ),
     async executeEach(sql, rows) {
-      if (!isPipelined(sql)) return executeInTurn(sql, rows);
-      limits ??= await readLimits();
-      return limits.isMariadb && trust.take() ? executeTogether(sql, rows, limits.maxPacket) : executeInTurn(sql, rows);
+      if (!canBePipelined(sql)) return executeInTurn(sql, rows);
+      facts ??= await readFacts();
+      return facts.isMariadb && trust.take() ? executeTogether(sql, rows, facts.maxPacket) : executeInTurn(sql, rows);
     },
     insert: (insertion, rows) =>
       inTransaction('START TRANSACTION', async () => {
@@ -203,10 +206,11 @@ function createSession(line: MysqlLine, trust: PipelineTrust, kill: () => Promis
     has: async (table, id) =>
       (await execute(`SELECT 1 FROM ${table.name} WHERE ${EVENT_UNIQUE_ID} = ? LIMIT 1`, [id])).length > 0,
     destroy: () => {
-      const underWay = busy && !isLost();
-      if (pipelining) trust.broken();
+      const underWay = pipelining && !isLost();
       drop();
-      if (underWay) void kill();
+      if (!underWay || facts === null) return;
+      trust.broken();
+      void kill(facts);
     },
     close: () => new Promise<void>((resolve) => connection.end(() => resolve())),
   } satisfies SqlSession & { readonly prepare: (strict: boolean) => Promise<void> };
