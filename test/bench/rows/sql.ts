@@ -14,8 +14,8 @@ const INSERT = `INSERT INTO target (${COLUMNS.join(', ')}) VALUES`;
 const FIVE = '(?, ?, ?, ?, ?)';
 const SELECT = `SELECT ${COLUMNS.join(', ')} FROM events ORDER BY id`;
 /** A part of the events of the other rows, and a part of that for the loop, which takes its time for each. */
-const PART = 3;
-const LOOP_PART = 20;
+const PART = 1;
+const LOOP_PART = 60;
 const MARIADB_SETTINGS = ['--innodb-buffer-pool-size=256M'];
 
 /** A server that events are inserted into. */
