@@ -88,6 +88,7 @@ type Prepared = PrepareStatementInfo & { readonly id: number };
 function createSession(line: MysqlLine, trust: PipelineTrust, kill: (process: MysqlProcess) => Promise<void>) {
   const { connection, bigint, isLost, drop } = line;
   let facts: Facts | null = null;
+  let autocommit = true;
   let pipelining = false;
   /** Before its socket says that it is gone a connection may refuse everything, and would be lent again and again. */
   const failed = (error: QueryError, reject: (error: QueryError) => void): void => {
@@ -110,9 +111,9 @@ function createSession(line: MysqlLine, trust: PipelineTrust, kill: (process: My
     new Promise((resolve, reject) => {
       connection.prepare(sql, (error, statement) => (error ? failed(error, reject) : resolve(statement as Prepared)));
     });
-  const inTransaction = async (begin: string, work: () => Promise<void>): Promise<void> => {
+  const inTransaction = async (work: () => Promise<void>): Promise<void> => {
     try {
-      await query(begin);
+      if (autocommit) await query('START TRANSACTION');
       await work();
       await query('COMMIT');
     } catch (error) {
@@ -132,18 +133,22 @@ function createSession(line: MysqlLine, trust: PipelineTrust, kill: (process: My
   };
   /** One after the other: what stands behind a failed statement is not sent. */
   const executeInTurn = (sql: string, rows: readonly BoundRow[]): Promise<void> =>
-    inTransaction('START TRANSACTION', async () => {
+    inTransaction(async () => {
       for (const row of rows) await execute(sql, row);
     });
-  const executeTogether = (sql: string, rows: readonly BoundRow[], maxPacket: number): Promise<void> =>
-    // No START TRANSACTION: after a deadlock, which ends the transaction, the rest would be committed.
-    inTransaction('SET autocommit = 0', async () => {
+  const executeTogether = async (sql: string, rows: readonly BoundRow[], maxPacket: number): Promise<void> => {
+    // After a deadlock, which ends the transaction, the rest would be committed. From here on each statement begins one
+    // by itself, if there is none; a connection whose statements go together does nothing else.
+    if (autocommit) await query('SET autocommit = 0');
+    autocommit = false;
+    await inTransaction(async () => {
       const { id } = await prepared(sql);
       for (const portion of portionsOf(rows, maxPacket)) {
         if (portion.oversized) for (const row of portion.rows) await execute(sql, row);
         else await sendTogether(id, portion.rows);
       }
     });
+  };
   const sendTogether = async (statementId: number, rows: readonly BoundRow[]): Promise<void> => {
     pipelining = true;
     try {
@@ -175,7 +180,7 @@ function createSession(line: MysqlLine, trust: PipelineTrust, kill: (process: My
       return facts.isMariadb && trust.take() ? executeTogether(sql, rows, facts.maxPacket) : executeInTurn(sql, rows);
     },
     insert: (insertion, rows) =>
-      inTransaction('START TRANSACTION', async () => {
+      inTransaction(async () => {
         const most = Math.min(MAX_ROWS, Math.floor(MAX_PLACEHOLDERS / insertion.columns.length));
         for (let at = 0; at < rows.length; at += most) {
           const some = rows.slice(at, at + most);
