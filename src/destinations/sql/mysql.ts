@@ -1,12 +1,10 @@
-// SQL destinations on MySQL and MariaDB: prepared statements over the binary protocol. The server knows no pipelining, so
-// a batch of `custom_sql` is a round trip an event inside one transaction; `sql_insert` sends rows by the hundred.
+// SQL destinations on MySQL and MariaDB: prepared statements over the binary protocol. A batch of `custom_sql` is one
+// transaction: on MariaDB a pipeline, on MySQL, which does not promise to bear that, a round trip for each event.
+// `sql_insert` sends rows by the hundred.
 
-import { isIP } from 'node:net';
-import { checkServerIdentity, type TLSSocket } from 'node:tls';
-import type { Connection, QueryError } from 'mysql2';
+import type { PrepareStatementInfo, QueryError } from 'mysql2';
 import type { SqlTarget } from '../../config/config.ts';
 import type { RawValue, ValueKind } from '../../event/event.ts';
-import { messageOf } from '../../lib/errors.ts';
 import {
   type BoundRow,
   type BoundStatement,
@@ -16,16 +14,15 @@ import {
   isKeyOfEvents,
   type RemoteTable,
   type SqlDriver,
-  type SqlFault,
   type SqlSession,
 } from './driver.ts';
-import { readTlsOptions } from './tls-options.ts';
+import { killMysql, type MysqlLine, type MysqlProcess, openMysql } from './mysql-connection.ts';
+import { judgeMysqlError } from './mysql-errors.ts';
+import { canBePipelined, createPipelineTrust, type PipelineTrust, pipeline, portionsOf } from './mysql-pipeline.ts';
 
 /** Rows of one INSERT; a statement has at most 65,535 placeholders. */
 const MAX_ROWS = 100;
 const MAX_PLACEHOLDERS = 65_535;
-/** Each number of rows is a statement of its own, and each is prepared once a connection. */
-const MAX_PREPARED = 20;
 
 /** Below the deadline of a transaction. */
 const LOCK_WAIT_SECONDS = 25;
@@ -34,6 +31,9 @@ const STRICT = ", SESSION sql_mode = CONCAT_WS(',', NULLIF(@@SESSION.sql_mode, '
 const COLUMNS_SQL = `
   SELECT COLUMN_NAME, DATA_TYPE, EXTRA FROM information_schema.COLUMNS
   WHERE TABLE_SCHEMA = COALESCE(?, DATABASE()) AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION`;
+
+const FACTS_SQL = `
+  SELECT VERSION(), @@max_allowed_packet, id, host FROM information_schema.processlist WHERE id = CONNECTION_ID()`;
 
 const KEYS_SQL = `
   SELECT INDEX_NAME, COLUMN_NAME FROM information_schema.STATISTICS
@@ -45,14 +45,25 @@ const KEYS_SQL = `
  * @param options.strict a value that does not fit is refused whatever the server's default, which may be to cut it off.
  */
 export function createMysqlDriver(target: SqlTarget, options: { readonly strict: boolean }): SqlDriver {
+  const trust = createPipelineTrust();
   return {
     title: 'MySQL',
-    connect: (stop) => connect(target, options.strict, stop),
+    connect: async (stop) => {
+      const line = await openMysql(target, stop);
+      const session = createSession(line, trust, (process) => killMysql(target, process));
+      try {
+        await session.prepare(options.strict);
+      } catch (error) {
+        line.drop();
+        throw error;
+      }
+      return session;
+    },
     statement: (pieces) => pieces.join('?'),
     insertStatement,
     bind,
     textOf: (value) => (value === null ? null : String(value)),
-    judge,
+    judge: judgeMysqlError,
   };
 }
 
@@ -63,79 +74,22 @@ function bind(raw: RawValue, kind: ValueKind): BoundValue {
   return kind === 'integer' ? BigInt(raw) : raw;
 }
 
-async function connect(target: SqlTarget, strict: boolean, stop: AbortSignal): Promise<SqlSession> {
-  const [{ default: mysql }, tls] = await Promise.all([import('mysql2'), target.tls && readTlsOptions(target.tls)]);
-  stop.throwIfAborted();
-  const connection = mysql.createConnection({
-    ...(target.socket === null ? { host: target.host ?? '', port: target.port } : { socketPath: target.socket }),
-    user: target.username.reveal(),
-    ...(target.password && { password: target.password.reveal() }),
-    database: target.database,
-    charset: 'utf8mb4',
-    ...(tls && { ssl: { ...tls, verifyIdentity: target.tls?.verify === 'full' && !isAddress(target) } }),
-    maxPreparedStatements: MAX_PREPARED,
-    rowsAsArray: true,
-    // `stop` is the deadline.
-    connectTimeout: 0,
-  });
-  let lost = false;
-  const lose = (): void => {
-    lost = true;
-  };
-  connection.on('error', lose);
-  connection.on('end', lose);
-  const drop = (): void => {
-    lost = true;
-    connection.destroy();
-  };
-  await new Promise<void>((resolve, reject) => {
-    const onStop = (): void => reject(stop.reason);
-    stop.addEventListener('abort', onStop, { once: true });
-    connection.connect((error) => {
-      stop.removeEventListener('abort', onStop);
-      if (error) reject(error);
-      else resolve();
-    });
-  }).catch((error) => {
-    drop();
-    throw error;
-  });
-  if (target.tls?.verify === 'full' && isAddress(target)) {
-    const mismatch = checkAddress(connection, target);
-    if (mismatch) {
-      drop();
-      throw mismatch;
-    }
-  }
-  const session = createSession(connection, mysql.TypedParameter.BIGINT, { isLost: () => lost, drop });
-  try {
-    await session.prepare(strict);
-  } catch (error) {
-    drop();
-    throw error;
-  }
-  return session;
-}
-
-function isAddress({ host }: SqlTarget): boolean {
-  return host !== null && isIP(host) > 0;
-}
-
-/** mysql2 holds every certificate of a bare address against `localhost`, so it is told to trust the authority, and the rest is here. */
-function checkAddress(connection: Connection, { host }: SqlTarget): Error | undefined {
-  // The socket is in mysql2's object, not in its types.
-  const { stream } = connection as unknown as { readonly stream: TLSSocket };
-  return checkServerIdentity(host ?? '', stream.getPeerCertificate());
-}
-
-interface Line {
-  readonly isLost: () => boolean;
-  readonly drop: () => void;
-}
-
 type Row = readonly unknown[];
 
-function createSession(connection: Connection, bigint: (value: bigint) => unknown, { isLost, drop }: Line) {
+/** What a pipeline has to know of a connection. */
+interface Facts extends MysqlProcess {
+  readonly isMariadb: boolean;
+  readonly maxPacket: number;
+}
+
+/** A statement that the server has prepared, as mysql2 keeps it; its types know less. */
+type Prepared = PrepareStatementInfo & { readonly id: number };
+
+function createSession(line: MysqlLine, trust: PipelineTrust, kill: (process: MysqlProcess) => Promise<void>) {
+  const { connection, bigint, isLost, drop } = line;
+  let facts: Facts | null = null;
+  let autocommit = true;
+  let pipelining = false;
   /** Before its socket says that it is gone a connection may refuse everything, and would be lent again and again. */
   const failed = (error: QueryError, reject: (error: QueryError) => void): void => {
     if (error.fatal) drop();
@@ -153,16 +107,61 @@ function createSession(connection: Connection, bigint: (value: bigint) => unknow
         error ? failed(error, reject) : resolve(rows as unknown as Row[]),
       );
     });
-  /** One after the other: what stood behind a failed statement would run all the same, after a deadlock even outside. */
+  const prepared = (sql: string): Promise<Prepared> =>
+    new Promise((resolve, reject) => {
+      connection.prepare(sql, (error, statement) => (error ? failed(error, reject) : resolve(statement as Prepared)));
+    });
   const inTransaction = async (work: () => Promise<void>): Promise<void> => {
-    await query('START TRANSACTION');
     try {
+      if (autocommit) await query('START TRANSACTION');
       await work();
       await query('COMMIT');
     } catch (error) {
       // A failed COMMIT too; when the connection is gone, so is the transaction.
       await query('ROLLBACK').catch(drop);
       throw error;
+    }
+  };
+  const readFacts = async (): Promise<Facts> => {
+    const [[version, maxPacket, id, host] = []] = await execute(FACTS_SQL, []);
+    return {
+      isMariadb: /mariadb/i.test(String(version)),
+      maxPacket: Number(maxPacket),
+      id: Number(id),
+      host: String(host),
+    };
+  };
+  /** One after the other: what stands behind a failed statement is not sent. */
+  const executeInTurn = (sql: string, rows: readonly BoundRow[]): Promise<void> =>
+    inTransaction(async () => {
+      for (const row of rows) await execute(sql, row);
+    });
+  const executeTogether = async (sql: string, rows: readonly BoundRow[], maxPacket: number): Promise<void> => {
+    // After a deadlock, which ends the transaction, the rest would be committed. From here on each statement begins one
+    // by itself, if there is none; a connection whose statements go together does nothing else.
+    if (autocommit) await query('SET autocommit = 0');
+    autocommit = false;
+    await inTransaction(async () => {
+      const { id } = await prepared(sql);
+      for (const portion of portionsOf(rows, maxPacket)) {
+        if (portion.oversized) for (const row of portion.rows) await execute(sql, row);
+        else await sendTogether(id, portion.rows);
+      }
+    });
+  };
+  const sendTogether = async (statementId: number, rows: readonly BoundRow[]): Promise<void> => {
+    pipelining = true;
+    try {
+      await pipeline(connection, statementId, rows);
+      trust.kept();
+    } catch (error) {
+      if ((error as QueryError).fatal) {
+        trust.broken();
+        drop();
+      }
+      throw error;
+    } finally {
+      pipelining = false;
     }
   };
 
@@ -175,10 +174,11 @@ function createSession(connection: Connection, bigint: (value: bigint) => unknow
       query(
         `SET SESSION innodb_lock_wait_timeout = ${LOCK_WAIT_SECONDS}, SESSION lock_wait_timeout = ${LOCK_WAIT_SECONDS}${strict ? STRICT : ''}`,
       ),
-    executeEach: (sql, rows) =>
-      inTransaction(async () => {
-        for (const row of rows) await execute(sql, row);
-      }),
+    async executeEach(sql, rows) {
+      if (!canBePipelined(sql)) return executeInTurn(sql, rows);
+      facts ??= await readFacts();
+      return facts.isMariadb && trust.take() ? executeTogether(sql, rows, facts.maxPacket) : executeInTurn(sql, rows);
+    },
     insert: (insertion, rows) =>
       inTransaction(async () => {
         const most = Math.min(MAX_ROWS, Math.floor(MAX_PLACEHOLDERS / insertion.columns.length));
@@ -210,7 +210,13 @@ function createSession(connection: Connection, bigint: (value: bigint) => unknow
     },
     has: async (table, id) =>
       (await execute(`SELECT 1 FROM ${table.name} WHERE ${EVENT_UNIQUE_ID} = ? LIMIT 1`, [id])).length > 0,
-    destroy: drop,
+    destroy: () => {
+      const underWay = pipelining && !isLost();
+      drop();
+      if (!underWay || facts === null) return;
+      trust.broken();
+      void kill(facts);
+    },
     close: () => new Promise<void>((resolve) => connection.end(() => resolve())),
   } satisfies SqlSession & { readonly prepare: (strict: boolean) => Promise<void> };
 }
@@ -238,33 +244,4 @@ function hasOtherKey(table: RemoteTable, columns: Insertion['columns']): boolean
     table.columns.filter((column) => column.automatic && !columns.includes(column)).map(({ name }) => name),
   );
   return table.uniqueKeys.some((key) => !isKeyOfEvents(key) && !key.columns.every((name) => counted.has(name)));
-}
-
-/** A unique key has it already: the three errors that say so. */
-const CONFLICTS = new Set([1062, 1169, 1586]);
-/**
- * About the data though their SQLSTATE does not say so: cut off, not of the type, too long, not in a partition, a packet
- * above the server's limit (a smaller part of the batch may pass), not JSON, a CHECK of MariaDB, no such point.
- */
-const OF_THE_EVENT = new Set([
-  1048, 1153, 1172, 1242, 1264, 1265, 1292, 1300, 1301, 1366, 1367, 1406, 1411, 1416, 1452, 1525, 1526, 1690, 3140,
-  3141, 3143, 3144, 3146, 3819, 4025, 4038, 4078,
-]);
-/** `Column is ambiguous` has the class of integrity errors, and is about the statement. */
-const OF_THE_STATEMENT = new Set([1052, 1058, 1136]);
-/** No such column, no such table. */
-const OUTDATED = new Set([1054, 1146, 1136]);
-
-function judge(error: unknown): SqlFault {
-  const { errno, sqlState, code } = error as Partial<QueryError>; // an own error has none of them
-  const fromServer = typeof errno === 'number' && errno > 0 && typeof sqlState === 'string' && sqlState !== '';
-  const message = messageOf(error);
-  if (!fromServer) return { verdict: 'destination', message, ...(code !== undefined && { status: code }) };
-  const ofTheEvent = OF_THE_EVENT.has(errno) || (/^(?:22|23|45)/.test(sqlState) && !OF_THE_STATEMENT.has(errno));
-  return {
-    verdict: CONFLICTS.has(errno) ? 'conflict' : ofTheEvent ? 'event' : 'destination',
-    status: errno,
-    message,
-    outdated: OUTDATED.has(errno),
-  };
 }

@@ -28,11 +28,23 @@ function keepDelivering(destination: Awaited<ReturnType<typeof sqlDestination>>)
   return { state, done };
 }
 
-test.skipIf(!requireMariadb())('a MariaDB that is killed has each event once', { timeout: TIMEOUT_MS }, async () => {
+const TO_MARIADB = [
+  { type: 'sql_insert', table: 'events' },
+  {
+    type: 'custom_sql',
+    sql: 'INSERT INTO events (event_type, event_unique_id) VALUES (?, ?)',
+    bind_list: ['event_type', 'event_unique_id'],
+    on_conflict: 'accept',
+  },
+];
+
+const withMariadb = test.skipIf(!requireMariadb()).for(TO_MARIADB);
+
+withMariadb('a MariaDB that is killed has each event of $type once', { timeout: TIMEOUT_MS }, async (settings) => {
   await using mariadb = await startMariadb([]);
   const database = await mariadb.createDatabase();
   await database.query(tableSql('mysql'));
-  await using destination = await sqlDestination({ type: 'sql_insert', db_dsn: database.url, table: 'events' });
+  await using destination = await sqlDestination({ db_dsn: database.url, ...settings });
   const { state, done } = keepDelivering(destination);
   await waitFor(() => state.accepted > 100, { what: 'deliveries' });
   await mariadb.kill();
