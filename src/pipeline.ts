@@ -158,7 +158,14 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     stop,
     graceMs: GRACE_MS,
   });
-  const desk = new LaneDesk({ rights, lanes: () => router.lanes.open, logger, signal: feeding });
+  const desk = new LaneDesk({
+    rights,
+    lanes: () => router.lanes.open,
+    regime,
+    onDue: (destinationId) => feeder.onDue(destinationId),
+    logger,
+    signal: feeding,
+  });
   await desk.open();
   const feeder = new Feeder({
     due,

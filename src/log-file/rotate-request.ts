@@ -17,10 +17,10 @@ const BELL = 'rotate';
 const QUESTION = /^rotate-[0-9a-f]{16}$/;
 const ANSWER = /^rotated-[0-9a-f]{16}$/;
 /** A process that writes looks for the bell this often, and whoever waits for answers somewhat oftener. */
-const LOOK_MS = 200;
+const LOOK_MS = 400;
 const POLL_MS = 50;
 /** A process that writes has answered by then unless it is busy; only then is asked whether there is one at all. */
-const FIRST_PROBE_MS = 400;
+const FIRST_PROBE_MS = 800;
 const PROBE_MS = 1_000;
 /** An answer that stands for so long was for somebody who is gone. */
 const FORGOTTEN_MS = 60 * 60 * 1_000;

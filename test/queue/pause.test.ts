@@ -1,4 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest';
+import type { Regime } from '../../src/flow/batch.ts';
 import type { LaneReport, ReportingLane } from '../../src/flow/lane-report.ts';
 import { LaneDesk } from '../../src/queue/lane-desk.ts';
 import { setPaused } from '../../src/queue/pause.ts';
@@ -8,7 +9,9 @@ import { SCHEMA_VERSION } from '../../src/queue/sql/schema.ts';
 import { type DestinationStatus, readStatus } from '../../src/queue/status.ts';
 import { scaled } from '../acceptance/world.ts';
 import { waitFor } from '../helpers/wait-for.ts';
-import { acquireRights, createQueue, type Queue, SILENT } from './world.ts';
+import { acquireRights, configOf, createQueue, type Queue, SILENT } from './world.ts';
+
+const REGIME: Regime = { config: configOf({ routes: [] }), generation: 1, routes: [] };
 
 interface FakeLane extends ReportingLane {
   paused: boolean;
@@ -36,13 +39,21 @@ function createLane(destinationId: number): FakeLane {
 async function openDesk(queue: Queue, lanes: readonly FakeLane[]) {
   const rights = await acquireRights(queue);
   const stop = new AbortController();
-  const desk = new LaneDesk({ rights, lanes: () => lanes, logger: SILENT, signal: stop.signal });
+  const due: number[] = [];
+  const desk = new LaneDesk({
+    rights,
+    lanes: () => lanes,
+    regime: () => REGIME,
+    onDue: (destinationId) => void due.push(destinationId),
+    logger: SILENT,
+    signal: stop.signal,
+  });
   onTestFinished(async () => {
     stop.abort();
     await desk.ended();
   });
   await desk.open();
-  return { desk, rights };
+  return { desk, rights, due };
 }
 
 async function createDestinations(): Promise<Queue> {

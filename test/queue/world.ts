@@ -17,6 +17,7 @@ import { Due, type DueOptions } from '../../src/queue/due.ts';
 import { InFlight } from '../../src/queue/in-flight.ts';
 import { anythingDue, nowOf } from '../../src/queue/once.ts';
 import { readQueue } from '../../src/queue/reader.ts';
+import { LaneDesk } from '../../src/queue/lane-desk.ts';
 import { enforce } from '../../src/queue/regime.ts';
 import { Rights, type RightsOptions } from '../../src/queue/rights.ts';
 import { initSchema } from '../../src/queue/schema.ts';
@@ -315,7 +316,10 @@ export async function startTenure(queue: Queue, options: TenureOptions): Promise
   const router: Router = new Router({
     createDestination: (route) => destinations.create(route),
     mayDeliver: () => rights.held,
-    onLane: (lane) => feeder.start(lane),
+    onLane: (lane) => {
+      desk.welcome(lane);
+      feeder.start(lane);
+    },
     logger: SILENT,
     onRoom: () => feeder.onRoom(),
     onDueLater: (destinationId, waitMs) => feeder.onDueLater(destinationId, waitMs),
@@ -323,6 +327,15 @@ export async function startTenure(queue: Queue, options: TenureOptions): Promise
     stop: stop.signal,
     graceMs: 500,
   });
+  const desk = new LaneDesk({
+    rights,
+    lanes: () => router.lanes.open,
+    regime: () => regime,
+    onDue: (destinationId) => feeder.onDue(destinationId),
+    logger: SILENT,
+    signal: feeding,
+  });
+  await desk.open();
   const feeder = new Feeder({
     due,
     router,
@@ -357,7 +370,7 @@ export async function startTenure(queue: Queue, options: TenureOptions): Promise
     .finally(async () => {
       clearInterval(pumping);
       stop.abort(new Error('ended'));
-      await feeder.ended();
+      await Promise.all([feeder.ended(), desk.ended()]);
     });
   onTestFinished(async () => {
     stop.abort(new Error('the test has ended'));
