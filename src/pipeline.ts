@@ -21,6 +21,7 @@ import { attemptLine } from './flow/attempt.ts';
 import type { Regime } from './flow/batch.ts';
 import type { Settled, Settlement } from './flow/settlement.ts';
 import type { Vitals } from './flow/vitals.ts';
+import { onBeat } from './lib/beat.ts';
 import { delay } from './lib/delay.ts';
 import { EXIT, messageOf, TailraceError } from './lib/errors.ts';
 import type { Logger } from './lib/logger.ts';
@@ -54,6 +55,7 @@ const QUIET_CHECK_MS = 5;
 /** `run --once` gives up on a settlement that keeps failing after this. */
 const ONCE_PATIENCE_MS = 30_000;
 const ERROR_PAUSE_MS = 500;
+const PUMP_MS = 1_000;
 /** What `logfile.mode` is where nothing is said: SPEC 5. */
 const DEFAULT_LOG_MODE = 0o640;
 
@@ -239,10 +241,10 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     isHeldBack: () => reader.readableLength > 0,
   });
 
-  const pumping = setInterval(() => {
+  const endPumping = onBeat(PUMP_MS, () => {
     router.lanes.pump();
     giveUpOldFile();
-  }, 1_000);
+  });
   try {
     await pipeline(reader, logFile, router, settler, { signal: over });
     return inFlight.size === 0 && logFile.unsettled() === 0;
@@ -252,7 +254,7 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     throw error;
   } finally {
     if (vitals) vitals.tenure = null;
-    clearInterval(pumping);
+    endPumping();
     stop.removeEventListener('abort', onStop);
     ended.abort();
     sleep.end();

@@ -9,6 +9,7 @@
 import { lstat, readdir, rename, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { onBeat } from '../lib/beat.ts';
 import { codeOf } from '../lib/errors.ts';
 import { createRandomHex } from '../lib/random-hex.ts';
 import { isLocked } from './local-lock.ts';
@@ -51,16 +52,15 @@ export function answerRequests(
       }
     }
   };
-  const timer = setInterval(() => {
+  const endLooking = onBeat(LOOK_MS, () => {
     looking ??= look()
       .catch(() => undefined)
       .finally(() => {
         looking = null;
       });
-  }, LOOK_MS);
-  timer.unref();
+  });
   return async () => {
-    clearInterval(timer);
+    endLooking();
     await looking;
   };
 }

@@ -6,9 +6,10 @@
 
 import { type FSWatcher, watch } from 'node:fs';
 import { basename } from 'node:path';
+import { onBeat } from '../lib/beat.ts';
 
 /** SPEC 4: a moved file is replaced within a second, idle or not. Each look costs a dozen calls, and most of what an idle process does. */
-const LOOK_INTERVAL_MS = 500;
+const LOOK_INTERVAL_MS = 400;
 
 /**
  * Calls `look` at least every 500 ms and when something happens at the path. Keeps no process alive.
@@ -46,13 +47,12 @@ export function watchForRotation(
   };
 
   watchDirectory();
-  const timer = setInterval(() => {
+  const endLooking = onBeat(LOOK_INTERVAL_MS, () => {
     if (hints === null) watchDirectory();
     look('interval');
-  }, LOOK_INTERVAL_MS);
-  timer.unref();
+  });
   return () => {
-    clearInterval(timer);
+    endLooking();
     unwatch();
   };
 }

@@ -22,7 +22,7 @@ import { watchForRotation } from './rotation.ts';
 import type { FolderState } from './state-folder.ts';
 
 /** The state directory is looked at this often, however many batches there are. */
-const KEEP_INTERVAL_MS = 400;
+const KEEP_INTERVAL_MS = 300;
 
 /** A log file, the state directory beside it, whose lock is held, and the identity that was recorded for its journal. */
 export interface JournalPlace {

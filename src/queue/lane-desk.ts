@@ -4,6 +4,7 @@
 
 import type { Regime } from '../flow/batch.ts';
 import type { LaneReport, ReportingLane } from '../flow/lane-report.ts';
+import { untilBeat } from '../lib/beat.ts';
 import { delay } from '../lib/delay.ts';
 import { messageOf } from '../lib/errors.ts';
 import { createThrottle, type Logger } from '../lib/logger.ts';
@@ -11,8 +12,9 @@ import type { Rights } from './rights.ts';
 import { numbers } from './session.ts';
 import { controlsSql, REPORT_SQL } from './sql/lanes.ts';
 
-/** `tailrace pause` takes effect within a second. */
-const LOOK_MS = 500;
+/** `tailrace pause` takes effect within a second, and so does what it asks PostgreSQL. */
+const LOOK_MS = 800;
+const ERROR_MS = 500;
 const REPORT_MS = 2_000;
 
 export interface LaneDeskOptions {
@@ -49,7 +51,7 @@ export class LaneDesk {
   /** Resolves when it is known what is paused, so that nothing is sent there; goes on looking until the signal. */
   async open(): Promise<void> {
     const { signal } = this.#options;
-    while (!signal.aborted && !(await this.#tryToLook())) await delay(LOOK_MS, signal);
+    while (!signal.aborted && !(await this.#tryToLook())) await delay(ERROR_MS, signal);
     this.#ended = this.#stay();
   }
 
@@ -70,7 +72,7 @@ export class LaneDesk {
   async #stay(): Promise<void> {
     const { signal } = this.#options;
     for (;;) {
-      await delay(LOOK_MS, signal);
+      await delay(untilBeat(LOOK_MS), signal);
       if (signal.aborted) return;
       await this.#tryToLook();
       if (performance.now() - this.#reportedMs >= REPORT_MS) await this.#tryToReport();

@@ -6,6 +6,7 @@
 import { setMaxListeners } from 'node:events';
 import type { Regime } from '../flow/batch.ts';
 import type { DueSource } from '../flow/due.ts';
+import { untilBeat } from '../lib/beat.ts';
 import { delay } from '../lib/delay.ts';
 import { messageOf } from '../lib/errors.ts';
 import { createThrottle, type Logger } from '../lib/logger.ts';
@@ -95,7 +96,7 @@ export class Feeder {
       }
       const room = lane.roomForDue;
       if (room.events === 0 || room.bytes < WORTH_BYTES) {
-        await wakes.room.wait(NO_ROOM_MS, signal);
+        await wakes.room.wait(untilBeat(NO_ROOM_MS), signal);
         continue;
       }
       wakes.times.pass(performance.now());
