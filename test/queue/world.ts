@@ -370,7 +370,7 @@ export async function startTenure(queue: Queue, options: TenureOptions): Promise
     .finally(async () => {
       clearInterval(pumping);
       stop.abort(new Error('ended'));
-      await Promise.all([feeder.ended(), desk.ended()]);
+      await feeder.ended();
     });
   onTestFinished(async () => {
     stop.abort(new Error('the test has ended'));
@@ -400,6 +400,7 @@ export async function startTenure(queue: Queue, options: TenureOptions): Promise
     stop: async () => {
       stop.abort(new Error('stopped'));
       await ended;
+      await desk.ended();
       await rights.release(inFlight.size === 0);
     },
   };
