@@ -97,6 +97,23 @@ test('a destination that is named to `retry` is probed at once, also when nothin
   expect(other.probes).toBe(0);
 });
 
+test('each look says where something is due or waits under the generation in force, and nowhere else', async () => {
+  const queue = await createDestinations();
+  const { due } = await openDesk(queue, [createLane(1), createLane(2)]);
+  const fail =
+    'INSERT INTO tailrace.pending (destination_id, event_id, parked, generation, attempts, next_attempt_at, last_error)';
+  const none = `repeat('0', 1024)::bit(1024)`;
+  await queue.database.query(`${fail} VALUES
+    (1, 1, false, 1, 1, now() + interval '1 h', 'not yet'), (1, 2, false, 0, 1, now(), 'older'), (1, 3, true, 1, 1, now(), 'parked')`);
+  await queue.database.query(`INSERT INTO tailrace.ledger VALUES
+    ('w', 1, 0, 0, set_bit(${none}, 4, 1)), ('w', 1, 1, 0, ${none}), ('l', 1, 1, 0, set_bit(${none}, 5, 1))`);
+  await queue.database.query(`INSERT INTO tailrace.ledger VALUES ('w', 2, 1, 7, set_bit(${none}, 0, 1))`);
+  await waitFor(() => due.length > 1);
+  expect(new Set(due)).toEqual(new Set([2]));
+  await queue.database.query('UPDATE tailrace.pending SET next_attempt_at = now() WHERE event_id = 1');
+  await waitFor(() => due.includes(1));
+});
+
 test('status shows what a running process says, and nothing of it once that is gone', async () => {
   const queue = await createDestinations();
   const [crm, other] = [createLane(1), createLane(2)];
