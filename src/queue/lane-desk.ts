@@ -1,6 +1,6 @@
 // The desk between the lanes of a running processor and PostgreSQL: it brings them what `tailrace pause`, `resume` and
 // `retry` ask for and where something is due, and takes away for `status` how they are. Two small statements on the
-// reading connection, however many lanes there are: one twice a second, one every few seconds where something has changed.
+// reading connection, however many lanes there are: one every 800 ms, one every few seconds where something has changed.
 
 import type { Regime } from '../flow/batch.ts';
 import type { LaneReport, ReportingLane } from '../flow/lane-report.ts';
