@@ -22,6 +22,7 @@ import type { Regime } from './flow/batch.ts';
 import { type Life, statusOfLanes } from './flow/life.ts';
 import type { Settlement } from './flow/settlement.ts';
 import type { Vitals } from './flow/vitals.ts';
+import { onBeat } from './lib/beat.ts';
 import { delay } from './lib/delay.ts';
 import { EXIT, messageOf, TailraceError } from './lib/errors.ts';
 import type { Logger } from './lib/logger.ts';
@@ -53,6 +54,7 @@ const QUIET_CHECK_MS = 5;
 /** `run --once` gives up on a settlement that keeps failing after this. */
 const ONCE_PATIENCE_MS = 30_000;
 const ERROR_PAUSE_MS = 500;
+const PUMP_MS = 1_000;
 /** What `logfile.mode` is where nothing is said: SPEC 5. */
 const DEFAULT_LOG_MODE = 0o640;
 
@@ -152,7 +154,14 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     stop,
     graceMs: GRACE_MS,
   });
-  const desk = new LaneDesk({ rights, lanes: () => router.lanes.open, logger, signal: feeding });
+  const desk = new LaneDesk({
+    rights,
+    lanes: () => router.lanes.open,
+    regime,
+    onDue: (destinationId) => feeder.onDue(destinationId),
+    logger,
+    signal: feeding,
+  });
   await desk.open();
   const feeder = new Feeder({
     due,
@@ -234,10 +243,10 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     reopen: () => Promise.all([logFile.reopen(), deliveryLog.reopen()]),
   });
 
-  const pumping = setInterval(() => {
+  const endPumping = onBeat(PUMP_MS, () => {
     router.lanes.pump();
     giveUpOldFile();
-  }, 1_000);
+  });
   try {
     await pipeline(reader, logFile, router, settler, { signal: over });
     return inFlight.size === 0 && logFile.unsettled() === 0;
@@ -246,7 +255,7 @@ export async function runPipeline(options: PipelineOptions): Promise<boolean> {
     if (stop.aborted) return false;
     throw error;
   } finally {
-    clearInterval(pumping);
+    endPumping();
     stop.removeEventListener('abort', onStop);
     ended.abort();
     sleep.end();

@@ -4,6 +4,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { fileProblem } from '../lib/file-problem.ts';
+import { Stillness } from '../lib/stillness.ts';
 
 /** The text of a file, or why there is none: words that follow "cannot be read: ". */
 export type SourceText = { readonly text: string } | { readonly failure: string };
@@ -11,6 +12,7 @@ export type SourceText = { readonly text: string } | { readonly failure: string 
 interface Source {
   readonly maxBytes: number;
   readonly content: SourceText;
+  readonly stillness: Stillness;
 }
 
 /** What was read for one configuration. Its texts can be secrets and are only handed to whoever names the file. */
@@ -22,14 +24,15 @@ export class Sources {
     const known = this.#sources.get(file);
     if (known) return known.content;
     const content = await readText(file, maxBytes);
-    this.#sources.set(file, { maxBytes, content });
+    this.#sources.set(file, { maxBytes, content, stillness: new Stillness(file) });
     return content;
   }
 
   /** Whether a file that was read is different on the disk now, or can be read now and could not before. */
   async haveChanged(): Promise<boolean> {
-    for (const [file, { maxBytes, content }] of this.#sources) {
-      if (!sameText(content, await readText(file, maxBytes))) return true;
+    for (const [file, { maxBytes, content, stillness }] of this.#sources) {
+      const isSame = async (): Promise<boolean> => sameText(content, await readText(file, maxBytes));
+      if (!(await stillness.isWell(isSame))) return true;
     }
     return false;
   }

@@ -5,6 +5,7 @@
 
 import { resolve } from 'node:path';
 import { watch } from 'chokidar';
+import { untilBeat } from '../lib/beat.ts';
 import { delay } from '../lib/delay.ts';
 import { createNudge } from '../lib/nudge.ts';
 import { type LoadedConfig, loadConfig } from './load.ts';
@@ -48,7 +49,7 @@ export async function watchConfig(file: string, options: WatchOptions): Promise<
         if (!signal.aborted && !(current && next.sources.equal(current.sources))) await options.onLoaded(next);
         current = next;
       }
-      await nudge.wait(LOOK_EVERY_MS, signal);
+      await nudge.wait(untilBeat(LOOK_EVERY_MS), signal);
     }
   } finally {
     await hints.close();

@@ -9,6 +9,7 @@
 import { lstat, readdir, rename, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { onBeat } from '../lib/beat.ts';
 import { codeOf } from '../lib/errors.ts';
 import { createRandomHex } from '../lib/random-hex.ts';
 import { isLocked } from './local-lock.ts';
@@ -17,10 +18,10 @@ const BELL = 'rotate';
 const QUESTION = /^rotate-[0-9a-f]{16}$/;
 const ANSWER = /^rotated-[0-9a-f]{16}$/;
 /** A process that writes looks for the bell this often, and whoever waits for answers somewhat oftener. */
-const LOOK_MS = 200;
+const LOOK_MS = 400;
 const POLL_MS = 50;
 /** A process that writes has answered by then unless it is busy; only then is asked whether there is one at all. */
-const FIRST_PROBE_MS = 400;
+const FIRST_PROBE_MS = 800;
 const PROBE_MS = 1_000;
 /** An answer that stands for so long was for somebody who is gone. */
 const FORGOTTEN_MS = 60 * 60 * 1_000;
@@ -51,16 +52,15 @@ export function answerRequests(
       }
     }
   };
-  const timer = setInterval(() => {
+  const endLooking = onBeat(LOOK_MS, () => {
     looking ??= look()
       .catch(() => undefined)
       .finally(() => {
         looking = null;
       });
-  }, LOOK_MS);
-  timer.unref();
+  });
   return async () => {
-    clearInterval(timer);
+    endLooking();
     await looking;
   };
 }

@@ -1,4 +1,4 @@
-// When to look at the log file's path while nothing is written: twice a second, and at once when its name in the
+// When to look at the log file's path while nothing is written: every 400 ms, and at once when its name in the
 // directory stirs. A notification only ever means "go and look"; without it a rotation is noticed a little later.
 //
 // Not by chokidar, which watches elsewhere: it reads the whole directory again for each name that stirs in it, and beside
@@ -6,12 +6,13 @@
 
 import { type FSWatcher, watch } from 'node:fs';
 import { basename } from 'node:path';
+import { onBeat } from '../lib/beat.ts';
 
-/** SPEC 4: a moved file is replaced within a second, idle or not. Each look costs a dozen calls, and most of what an idle process does. */
-const LOOK_INTERVAL_MS = 500;
+/** SPEC 4: a moved file is replaced within a second, idle or not. On the beats of the poll of the queue, unless that is changed. */
+const LOOK_INTERVAL_MS = 400;
 
 /**
- * Calls `look` at least every 500 ms and when something happens at the path. Keeps no process alive.
+ * Calls `look` at least every 400 ms and when something happens at the path. Keeps no process alive.
  *
  * @param directory absolute path of the directory that the log file is in.
  * @param path absolute path of the log file at this moment; asked again and again, since a date may be part of it.
@@ -46,13 +47,12 @@ export function watchForRotation(
   };
 
   watchDirectory();
-  const timer = setInterval(() => {
+  const endLooking = onBeat(LOOK_INTERVAL_MS, () => {
     if (hints === null) watchDirectory();
     look('interval');
-  }, LOOK_INTERVAL_MS);
-  timer.unref();
+  });
   return () => {
-    clearInterval(timer);
+    endLooking();
     unwatch();
   };
 }

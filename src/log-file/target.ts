@@ -5,6 +5,7 @@ import { dirname } from 'node:path';
 import type { LogFileConfig } from '../config/config.ts';
 import type { LogVitals } from '../flow/vitals.ts';
 import type { Logger } from '../lib/logger.ts';
+import { Stillness } from '../lib/stillness.ts';
 import { Appender } from './appender.ts';
 import type { LineClock } from './clock.ts';
 import { explainFailure } from './failure.ts';
@@ -21,7 +22,7 @@ import { watchForRotation } from './rotation.ts';
 import type { FolderState } from './state-folder.ts';
 
 /** The state directory is looked at this often, however many batches there are. */
-const KEEP_INTERVAL_MS = 400;
+const KEEP_INTERVAL_MS = 300;
 
 /** A log file, the state directory beside it, whose lock is held, and the identity that was recorded for its journal. */
 export interface JournalPlace {
@@ -92,6 +93,7 @@ export async function openTarget(file: LogFileConfig, options: TargetOptions): P
     }
     if (journal) journal.vitals = vitals ?? null;
     const appender = new Appender({ file, clock, log, journal, fs, vitals });
+    const stillness = options.journal && new Stillness(options.journal.of(file).directory);
     let keptMs = performance.now();
     const unwatch = watchForRotation(dirname(file.filename), () => name.at(clock.peek()), options.onStir);
     return {
@@ -99,12 +101,15 @@ export async function openTarget(file: LogFileConfig, options: TargetOptions): P
       appender,
       known,
       async keep() {
-        if (!journal || !options.journal || performance.now() - keptMs < KEEP_INTERVAL_MS) return;
-        const folder = await options.journal.keep();
-        // The other one reads the end of the log: what is in flight here is only finished.
-        const isFound = folder === 'taken' || (await journal.keep());
+        if (!journal || !stillness || performance.now() - keptMs < KEEP_INTERVAL_MS) return;
+        const isInPlace = await stillness.isWell(async () => {
+          const folder = await options.journal?.keep();
+          // The other one reads the end of the log: what is in flight here is only finished.
+          const isFound = folder === 'taken' || (await journal.keep());
+          return isFound && folder !== 'made anew';
+        });
         keptMs = performance.now();
-        if (isFound && folder !== 'made anew') return;
+        if (isInPlace) return;
         log.error(
           { path: file.filename },
           'the hidden folder beside the log file was removed, moved or covered; it is made anew, nothing is lost',

@@ -11,7 +11,7 @@ import type { Ask, InFlight } from './in-flight.ts';
 import type { Rights } from './rights.ts';
 import { fetchRows, findRows } from './rows.ts';
 import type { Session } from './session.ts';
-import { dueRetriesSql, dueWaitingSql, oldFailedSql, oldLeftSql, oldWaitingSql } from './sql/due.ts';
+import { dueRetriesSql, dueWaitingSql, olderSql } from './sql/due.ts';
 import { MIN_ID } from './sql/read.ts';
 import { readStandings } from './standings.ts';
 
@@ -97,13 +97,9 @@ export class Due implements DueSource {
     const ask = inFlight.ask();
     try {
       const ids = new Set<string>();
-      const { shard } = rights.table;
-      for (const sql of [oldLeftSql(shard), oldWaitingSql(shard)]) {
-        for (const [block, bits] of await session.query(sql, [regime.generation])) {
-          for (const id of idsOfBits(String(block), String(bits))) ids.add(id);
-        }
+      for (const [number, bits] of await session.query(olderSql(rights.table.shard), [regime.generation])) {
+        for (const id of bits === null ? [String(number)] : idsOfBits(String(number), String(bits))) ids.add(id);
       }
-      for (const [id] of await session.query(oldFailedSql(shard), [regime.generation])) ids.add(String(id));
       if (ids.size === 0) return null;
       const wanted = [...ids].filter((id) => !ask.seen(id)).slice(0, MAX_BATCH_EVENTS);
       return await this.#fetch(session, regime, wanted, ask, maxBytes, () => true);

@@ -1,22 +1,29 @@
 // The desk between the lanes of a running processor and PostgreSQL: it brings them what `tailrace pause`, `resume` and
-// `retry` ask for, and takes away for `status` how they are. Two small statements on the reading connection: one twice a
-// second, one every few seconds and at the end where something has changed.
+// `retry` ask for and where something is due, and takes away for `status` how they are. Two small statements on the
+// reading connection, however many lanes there are: one every 800 ms, one every few seconds and at the end where something
+// has changed.
 
+import type { Regime } from '../flow/batch.ts';
 import type { LaneReport, ReportingLane } from '../flow/lane-report.ts';
+import { untilBeat } from '../lib/beat.ts';
 import { delay } from '../lib/delay.ts';
 import { messageOf } from '../lib/errors.ts';
 import { createThrottle, type Logger } from '../lib/logger.ts';
 import type { Rights } from './rights.ts';
 import { numbers } from './session.ts';
-import { CONTROLS_SQL, REPORT_SQL } from './sql/lanes.ts';
+import { controlsSql, REPORT_SQL } from './sql/lanes.ts';
 
-/** `tailrace pause` takes effect within a second. */
-const LOOK_MS = 500;
+/** `tailrace pause` takes effect within a second, and so does what it asks PostgreSQL. */
+const LOOK_MS = 800;
+const ERROR_MS = 500;
 const REPORT_MS = 2_000;
 
 export interface LaneDeskOptions {
   readonly rights: Rights;
   readonly lanes: () => readonly ReportingLane[];
+  readonly regime: () => Regime;
+  /** Called with each look that finds something due at an open lane's destination. */
+  readonly onDue: (destinationId: number) => void;
   readonly logger: Logger;
   readonly signal: AbortSignal;
 }
@@ -25,6 +32,7 @@ export interface LaneDeskOptions {
 interface Control {
   readonly paused: boolean;
   readonly retryAsked: string | null;
+  readonly isDue: boolean;
 }
 
 export class LaneDesk {
@@ -44,7 +52,7 @@ export class LaneDesk {
   /** Resolves when it is known what is paused, so that nothing is sent there; goes on looking until the signal. */
   async open(): Promise<void> {
     const { signal } = this.#options;
-    while (!signal.aborted && !(await this.#tryToLook())) await delay(LOOK_MS, signal);
+    while (!signal.aborted && !(await this.#tryToLook())) await delay(ERROR_MS, signal);
     this.#ended = this.#stay();
   }
 
@@ -65,7 +73,7 @@ export class LaneDesk {
   async #stay(): Promise<void> {
     const { signal } = this.#options;
     for (;;) {
-      await delay(LOOK_MS, signal);
+      await delay(untilBeat(LOOK_MS), signal);
       // What is disabled stays so when nothing runs any more, and a short `run --once` has said nothing yet.
       if (signal.aborted) return await this.#tryToReport();
       await this.#tryToLook();
@@ -98,18 +106,24 @@ export class LaneDesk {
   }
 
   async #look(): Promise<void> {
-    const { rights, lanes, signal } = this.#options;
+    const { rights, lanes, regime, onDue, signal } = this.#options;
     const session = await rights.session(signal);
     const before = this.#controls;
-    const rows = await session.query(CONTROLS_SQL, [], 'controls');
+    const rows = await session.query(controlsSql(rights.table.shard), [regime().generation], 'controls');
     this.#controls = new Map(
-      rows.map(([id, paused, asked]) => [Number(id), { paused: paused === 't', retryAsked: asked ?? null }]),
+      rows.map(([id, paused, asked, due]) => [
+        Number(id),
+        { paused: paused === 't', retryAsked: asked ?? null, isDue: due === 't' },
+      ]),
     );
     for (const lane of lanes()) {
-      lane.setPaused(this.isPaused(lane.destinationId));
-      const known = before.get(lane.destinationId);
-      const asked = this.#controls.get(lane.destinationId)?.retryAsked ?? null;
+      const { destinationId } = lane;
+      lane.setPaused(this.isPaused(destinationId));
+      const known = before.get(destinationId);
+      const control = this.#controls.get(destinationId);
+      const asked = control?.retryAsked ?? null;
       if (asked !== null && known && known.retryAsked !== asked) lane.probeNow();
+      if (control?.isDue) onDue(destinationId);
     }
   }
 

@@ -29,7 +29,7 @@ export interface Glance {
 
 /** Remembers where it is from one connection to the next. */
 export class Onlooker {
-  readonly #position: PagePosition = { after: null, gapsFrom: null };
+  readonly #position: PagePosition = { after: null, gapsFrom: null, isTableEmpty: false };
   readonly #gaps = new Gaps();
   #table: QueueTable | null = null;
   #tableOf: Session | null = null;

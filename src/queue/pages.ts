@@ -26,6 +26,8 @@ export interface PagePosition {
   after: string | null;
   /** Ids from here on count as gaps when they are missing. */
   gapsFrom: bigint | null;
+  /** The last look at the index found no row at all, ours or not. */
+  isTableEmpty: boolean;
 }
 
 export interface Page {
@@ -50,7 +52,7 @@ export async function nextPage(
   idle: boolean,
 ): Promise<Page | null> {
   if (position.after === null) return firstPage(session, table, position, config);
-  if (idle && (await readBounds(session, table, position.after)) === null) return null;
+  if (idle && (await readBounds(session, table, position, position.after)) === null) return null;
   const after = BigInt(position.after);
   const upTo = lesser(after + WINDOW, MAX_ID).toString();
   const rows = await session.page(pageSql(table), [position.after, upTo, config.maxEventBytes], MAX_BATCH_EVENTS + 1);
@@ -59,7 +61,7 @@ export async function nextPage(
     noteGaps(position, after, events, gaps, table.shard);
     return { events, tooLarge: [], after: events.at(-1)?.id ?? position.after };
   }
-  const bounds = await readBounds(session, table, position.after);
+  const bounds = await readBounds(session, table, position, position.after);
   if (bounds === null) return null;
   const large = await stepOverLarge(session, table, position.after, upTo, config);
   if (large !== null) return large;
@@ -78,9 +80,15 @@ interface Bounds {
 }
 
 /** What the index has behind an id, ours or not; null = nothing. */
-async function readBounds(session: Session, table: QueueTable, after: string): Promise<Bounds | null> {
+async function readBounds(
+  session: Session,
+  table: QueueTable,
+  position: PagePosition,
+  after: string,
+): Promise<Bounds | null> {
   const [bounds] = await session.query(boundsSql(table), [after], `bounds ${table.revision}`);
   const [next, last] = bounds ?? [];
+  position.isTableEmpty = last == null;
   return next == null || last == null ? null : { next: BigInt(next), last: BigInt(last) };
 }
 
@@ -91,7 +99,7 @@ async function firstPage(
   position: PagePosition,
   config: Config,
 ): Promise<Page | null> {
-  const bounds = await readBounds(session, table, MIN_ID);
+  const bounds = await readBounds(session, table, position, MIN_ID);
   if (bounds === null) return null;
   position.gapsFrom = bounds.last - GAPS_BEFORE_START;
   const after = await skim(session, table, bounds.next, bounds.last, config);

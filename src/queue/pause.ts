@@ -1,4 +1,4 @@
-// `tailrace pause` and `resume`: what is paused is kept in PostgreSQL. A processor looks twice a second, and at its start
+// `tailrace pause` and `resume`: what is paused is kept in PostgreSQL. A processor looks every 800 ms, and at its start
 // before it sends anything.
 
 import { findDestinations, type KnownDestination } from './known-destinations.ts';

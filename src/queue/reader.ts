@@ -88,7 +88,7 @@ class Reader {
   readonly #options: ReaderOptions;
   readonly #gaps: Gaps;
   readonly #sweep = new Sweep(performance.now());
-  readonly #position: PagePosition = { after: null, gapsFrom: null };
+  readonly #position: PagePosition = { after: null, gapsFrom: null, isTableEmpty: false };
   #regime: Regime;
   #lookedMs = performance.now();
   #forgotMs = 0;
@@ -179,7 +179,8 @@ class Reader {
     const kinds = excludedKinds(this.#regime.config.logFile !== null);
     const ask = inFlight.ask();
     try {
-      const window = await this.#sweep.next(session, rights.table, kinds, last, performance.now());
+      const { isTableEmpty } = this.#position;
+      const window = await this.#sweep.next(session, rights.table, kinds, last, performance.now(), isTableEmpty);
       if (!window) return;
       const orphaned = window.orphaned.filter((id) => !ask.seen(id));
       for (let at = 0; at < orphaned.length; at += MAX_BATCH_EVENTS) {

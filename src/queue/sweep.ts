@@ -10,6 +10,8 @@ import type { QueueTable } from './table.ts';
 const DUTY = 0.01;
 /** Shortest rest between two windows. */
 const MIN_REST_MS = 1_000;
+/** Rest while the table is empty, behind a round that met nothing in the ledger either. */
+const EMPTY_REST_MS = 10_000;
 /** A window is made to last between these two. */
 const SHORT_MS = 20;
 const LONG_MS = 100;
@@ -70,6 +72,7 @@ export class Sweep {
   readonly #span = new Span();
   #at: bigint | null = null;
   #restUntilMs: number;
+  #emptyUntilMs = 0;
 
   /** @param nowMs the first window comes one rest later: what there is at the start is read page by page. */
   constructor(nowMs: number) {
@@ -79,6 +82,8 @@ export class Sweep {
   /**
    * Compares the next window if its rest is over, else null. Goes round and round over the ids up to `last`, the last
    * one that was read page by page, stepping over stretches where neither the table nor the ledger has anything.
+   *
+   * @param isTableEmpty as the look at its index a moment ago had it: then no row can have come late.
    */
   async next(
     session: Session,
@@ -86,8 +91,9 @@ export class Sweep {
     kinds: readonly string[],
     last: bigint,
     nowMs: number,
+    isTableEmpty = false,
   ): Promise<Window | null> {
-    if (nowMs < this.#restUntilMs) return null;
+    if (nowMs < this.#restUntilMs || (isTableEmpty && nowMs < this.#emptyUntilMs)) return null;
     const started = performance.now();
     const [next] = await session.query(
       nextIdSql(table),
@@ -96,6 +102,7 @@ export class Sweep {
     );
     const start = next?.[0] ? alignDown(BigInt(next[0])) : null;
     if (start === null || start > last) {
+      if (start === null && this.#at === null) this.#emptyUntilMs = started + EMPTY_REST_MS;
       this.#at = null;
       this.#rest(started);
       return null;

@@ -3,6 +3,7 @@
 // that it sleeps by holding an advisory lock that inserting transactions take shared, so no wake-up can be lost.
 
 import { dropFreePages } from '../flow/page-buffers.ts';
+import { untilBeat } from '../lib/beat.ts';
 import { collectWhenIdle } from '../lib/memory.ts';
 import type { Nudge } from '../lib/nudge.ts';
 import type { Session } from './session.ts';
@@ -52,7 +53,7 @@ export class Sleep {
       return;
     }
     const active = !asleep && performance.now() < this.#activeUntilMs;
-    await this.#nudge.wait(active ? Math.min(ACTIVE_POLL_MS, pollIntervalMs) : pollIntervalMs, signal);
+    await this.#nudge.wait(active ? Math.min(ACTIVE_POLL_MS, pollIntervalMs) : untilBeat(pollIntervalMs), signal);
   }
 
   /** Something was found: inserts need not notify. */

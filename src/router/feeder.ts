@@ -1,10 +1,12 @@
 // Feeds a lane with what is due at its destination: retries whose time has come and events that wait for room. One loop
 // a lane, so that a million due events of one destination never stand before those of another. A lane that is paused,
 // disabled or whose breaker is open has no room, so nothing is asked for it; when its breaker wants a probe it gets one.
+// A lane for which nothing is due costs nothing: that something is there is known from here, or said by who looks for all.
 
 import { setMaxListeners } from 'node:events';
 import type { Regime } from '../flow/batch.ts';
 import type { DueRoom, DueSource } from '../flow/due.ts';
+import { untilBeat } from '../lib/beat.ts';
 import { delay } from '../lib/delay.ts';
 import { messageOf } from '../lib/errors.ts';
 import { createThrottle, type Logger } from '../lib/logger.ts';
@@ -15,8 +17,10 @@ import type { Router } from './router.ts';
 
 /** Asking PostgreSQL is worth it from this much room on. */
 const WORTH_BYTES = 64 * 1024;
-/** Nothing known to be due: another process or a person may have changed that. */
-const IDLE_MS = 1_000;
+/** No room: it is looked at again all the same. */
+const NO_ROOM_MS = 1_000;
+/** Nothing known to be due: PostgreSQL is asked all the same. */
+const IDLE_MS = 10_000;
 /** Something was refused or failed a moment ago and is being settled: PostgreSQL counts from then. */
 const SOON_MS = 20;
 const ERROR_MS = 1_000;
@@ -81,6 +85,12 @@ export class Feeder {
     if (wakes.times.add(performance.now() + waitMs + SOON_MS)) wakes.due.nudge();
   }
 
+  /** PostgreSQL has something that is due at a destination: another process or a person may have changed that. */
+  onDue(destinationId: number): void {
+    const wakes = this.#wakes.get(destinationId);
+    if (wakes && wakes.times.nextMs > performance.now()) this.onDueLater(destinationId, 0);
+  }
+
   /** Resolves when every loop has ended, after the signal. */
   async ended(): Promise<void> {
     await Promise.all(this.#loops);
@@ -97,7 +107,7 @@ export class Feeder {
       const room = lane.roomForDue;
       wakes.lacks = lackOf(room);
       if (wakes.lacks !== null) {
-        await wakes.room.wait(IDLE_MS, signal);
+        await wakes.room.wait(untilBeat(NO_ROOM_MS), signal);
         wakes.lacks = null;
         continue;
       }
@@ -136,7 +146,7 @@ function lackOf({ events, bytes }: DueRoom): Wakes['lacks'] {
   return bytes < WORTH_BYTES ? 'bytes' : null;
 }
 
-/** Waits until something is due, at most a second. Room alone is no reason to ask again after an empty answer. */
+/** Waits until something is due, at most ten seconds. Room alone is no reason to ask again after an empty answer. */
 async function rest(wakes: Wakes, signal: AbortSignal): Promise<void> {
   const idleUntil = performance.now() + IDLE_MS;
   for (;;) {

@@ -296,7 +296,7 @@ class Model {
     await this.enter();
     // The old owner wakes up: first where it settles, and only then where it would learn that it was replaced.
     settling.open();
-    const refused = await Promise.race([old.ended, sleep(300)]);
+    const refused = await Promise.race([old.ended, sleep(2_000)]);
     if (refused) this.happened.set('settling refused', (this.happened.get('settling refused') ?? 0) + 1);
     reading.open();
     const error = await old.ended;

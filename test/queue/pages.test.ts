@@ -21,7 +21,7 @@ interface Read {
 /** Reads all pages of a queue, as the reader does. */
 async function readAll(queue: Queue, config: Config = configOf({ routes: [{ to: 'A' }] }), most = 200): Promise<Read> {
   const table = await readQueueTable(queue.session, 'events', config.onDelivered === 'mark_processed');
-  const position: PagePosition = { after: null, gapsFrom: null };
+  const position: PagePosition = { after: null, gapsFrom: null, isTableEmpty: false };
   const gaps = new Gaps();
   const ids: string[] = [];
   const tooLarge: string[] = [];

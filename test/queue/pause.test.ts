@@ -1,4 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest';
+import type { Regime } from '../../src/flow/batch.ts';
 import type { LaneReport, ReportingLane } from '../../src/flow/lane-report.ts';
 import { LaneDesk } from '../../src/queue/lane-desk.ts';
 import { setPaused } from '../../src/queue/pause.ts';
@@ -8,7 +9,9 @@ import { SCHEMA_VERSION } from '../../src/queue/sql/schema.ts';
 import { type DestinationStatus, readStatus } from '../../src/queue/status.ts';
 import { scaled } from '../acceptance/world.ts';
 import { waitFor } from '../helpers/wait-for.ts';
-import { acquireRights, createQueue, type Queue, SILENT } from './world.ts';
+import { acquireRights, configOf, createQueue, type Queue, SILENT } from './world.ts';
+
+const REGIME: Regime = { config: configOf({ routes: [] }), generation: 1, routes: [] };
 
 interface FakeLane extends ReportingLane {
   paused: boolean;
@@ -36,13 +39,21 @@ function createLane(destinationId: number): FakeLane {
 async function openDesk(queue: Queue, lanes: readonly FakeLane[]) {
   const rights = await acquireRights(queue);
   const stop = new AbortController();
-  const desk = new LaneDesk({ rights, lanes: () => lanes, logger: SILENT, signal: stop.signal });
+  const due: number[] = [];
+  const desk = new LaneDesk({
+    rights,
+    lanes: () => lanes,
+    regime: () => REGIME,
+    onDue: (destinationId) => void due.push(destinationId),
+    logger: SILENT,
+    signal: stop.signal,
+  });
   onTestFinished(async () => {
     stop.abort();
     await desk.ended();
   });
   await desk.open();
-  return { desk, rights };
+  return { desk, rights, due };
 }
 
 async function createDestinations(): Promise<Queue> {
@@ -84,6 +95,23 @@ test('a destination that is named to `retry` is probed at once, also when nothin
   await retry(queue.session, { destination: 'crm', id: null, parked: false });
   await waitFor(() => crm.probes === 1);
   expect(other.probes).toBe(0);
+});
+
+test('each look says where something is due or waits under the generation in force, and nowhere else', async () => {
+  const queue = await createDestinations();
+  const { due } = await openDesk(queue, [createLane(1), createLane(2)]);
+  const fail =
+    'INSERT INTO tailrace.pending (destination_id, event_id, parked, generation, attempts, next_attempt_at, last_error)';
+  const none = `repeat('0', 1024)::bit(1024)`;
+  await queue.database.query(`${fail} VALUES
+    (1, 1, false, 1, 1, now() + interval '1 h', 'not yet'), (1, 2, false, 0, 1, now(), 'older'), (1, 3, true, 1, 1, now(), 'parked')`);
+  await queue.database.query(`INSERT INTO tailrace.ledger VALUES
+    ('w', 1, 0, 0, set_bit(${none}, 4, 1)), ('w', 1, 1, 0, ${none}), ('l', 1, 1, 0, set_bit(${none}, 5, 1))`);
+  await queue.database.query(`INSERT INTO tailrace.ledger VALUES ('w', 2, 1, 7, set_bit(${none}, 0, 1))`);
+  await waitFor(() => due.length > 1);
+  expect(new Set(due)).toEqual(new Set([2]));
+  await queue.database.query('UPDATE tailrace.pending SET next_attempt_at = now() WHERE event_id = 1');
+  await waitFor(() => due.includes(1));
 });
 
 test('status shows what a running process says, and only what is disabled once that is gone', async () => {

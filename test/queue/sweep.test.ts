@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { InFlight } from '../../src/queue/in-flight.ts';
 import { admitNew, fetchRows } from '../../src/queue/rows.ts';
 import type { Session } from '../../src/queue/session.ts';
@@ -73,4 +73,23 @@ test('two rows far apart do not make the filter read the whole ledger between th
   const admitted = await admitNew(counting, events, inFlight.ask(), inFlight, true);
   expect(admitted).toHaveLength(2);
   expect(blocks).toBeLessThanOrEqual(2);
+});
+
+test('an empty table is left alone for a while when the ledger is empty too, and swept as soon as it is not', async () => {
+  const queue = await createQueue();
+  const { table } = await acquireRights(queue);
+  const asked = vi.spyOn(queue.session, 'query');
+  onTestFinished(() => asked.mockRestore());
+  const sweep = new Sweep(0);
+  /** So that the rest between two windows is over. */
+  const sweepAfter = (ms: number, isTableEmpty: boolean) =>
+    sweep.next(queue.session, table, KINDS, 2n ** 63n - 1n, performance.now() + ms, isTableEmpty);
+  expect(await sweepAfter(2_000, true)).toBeNull();
+  expect(asked).toHaveBeenCalledTimes(1);
+  expect(await sweepAfter(2_000, true)).toBeNull();
+  expect(asked).toHaveBeenCalledTimes(1);
+  expect(await sweepAfter(11_000, true)).toBeNull();
+  expect(asked).toHaveBeenCalledTimes(2);
+  await insert(queue, [7]);
+  expect((await sweepAfter(2_000, false))?.fresh).toEqual(['7']);
 });

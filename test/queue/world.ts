@@ -15,6 +15,7 @@ import { createNudge } from '../../src/lib/nudge.ts';
 import { Secret } from '../../src/lib/secret.ts';
 import { Due, type DueOptions } from '../../src/queue/due.ts';
 import { InFlight } from '../../src/queue/in-flight.ts';
+import { LaneDesk } from '../../src/queue/lane-desk.ts';
 import { anythingDue, nowOf } from '../../src/queue/once.ts';
 import { readQueue } from '../../src/queue/reader.ts';
 import { enforce } from '../../src/queue/regime.ts';
@@ -315,7 +316,10 @@ export async function startTenure(queue: Queue, options: TenureOptions): Promise
   const router: Router = new Router({
     createDestination: (route) => destinations.create(route),
     mayDeliver: () => rights.held,
-    onLane: (lane) => feeder.start(lane),
+    onLane: (lane) => {
+      desk.welcome(lane);
+      feeder.start(lane);
+    },
     logger: SILENT,
     onRoom: (destinationId) => feeder.onRoom(destinationId),
     onDueLater: (destinationId, waitMs) => feeder.onDueLater(destinationId, waitMs),
@@ -323,6 +327,15 @@ export async function startTenure(queue: Queue, options: TenureOptions): Promise
     stop: stop.signal,
     graceMs: 500,
   });
+  const desk = new LaneDesk({
+    rights,
+    lanes: () => router.lanes.open,
+    regime: () => regime,
+    onDue: (destinationId) => feeder.onDue(destinationId),
+    logger: SILENT,
+    signal: feeding,
+  });
+  await desk.open();
   const feeder = new Feeder({
     due,
     router,
@@ -387,6 +400,7 @@ export async function startTenure(queue: Queue, options: TenureOptions): Promise
     stop: async () => {
       stop.abort(new Error('stopped'));
       await ended;
+      await desk.ended();
       await rights.release(inFlight.size === 0);
     },
   };

@@ -1,4 +1,5 @@
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { Session } from '../../src/queue/session.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 import { configOf, createQueue, Destinations, insert, startTenure } from '../queue/world.ts';
 
@@ -91,4 +92,38 @@ test('two dozen destinations with many requests each bring no warning of Node', 
   for (const key of keys) destinations.set(key, 'accepts');
   await waitFor(() => destinations.accepted.length === 1_200);
   expect(warnings).toEqual([]);
+});
+
+test('lanes for which nothing is due ask for nothing: one statement looks for all of them', async () => {
+  const queue = await createQueue();
+  const destinations = new Destinations();
+  const routes = Array.from({ length: 24 }, (_, at) => ({ types: [`d${at}`], to: `D${at}` }));
+  await startTenure(queue, { config: configOf({ routes: [...routes, { to: 'left' }] }), destinations });
+  await insert(queue, [1], 'd7');
+  await waitFor(() => destinations.accepted.length === 1);
+  const asked = new Map<string, number>();
+  const original = Session.prototype.query;
+  const spy = vi.spyOn(Session.prototype, 'query').mockImplementation(function (this: Session, sql, values, name) {
+    asked.set(name ?? '', (asked.get(name ?? '') ?? 0) + 1);
+    return original.call(this, sql, values, name);
+  });
+  onTestFinished(() => spy.mockRestore());
+  const began = performance.now();
+  await waitFor(() => (asked.get('controls') ?? 0) >= 5, { timeoutMs: 60_000 });
+  // Each asks every ten seconds all the same.
+  const most = routes.length * (1 + (performance.now() - began) / 10_000);
+  expect(asked.get('due_retries') ?? 0).toBeLessThanOrEqual(most);
+  expect(asked.get('due_waiting') ?? 0).toBeLessThanOrEqual(most);
+});
+
+test('what becomes due behind our back is delivered though the lane sleeps', async () => {
+  const queue = await createQueue();
+  const destinations = new Destinations();
+  destinations.set('A', 'fails');
+  await startTenure(queue, { config: configOf({ routes: [{ to: 'A', retryMs: 3_600_000 }] }), destinations });
+  await insert(queue, [1]);
+  await waitFor(async () => (await queue.database.query('SELECT FROM tailrace.pending')).length === 1);
+  destinations.set('A', 'accepts');
+  await queue.database.query('UPDATE tailrace.pending SET next_attempt_at = now()');
+  await waitFor(() => destinations.accepted.length === 1);
 });

@@ -17,24 +17,23 @@ SELECT block, ids FROM tailrace.ledger
 WHERE kind = 'w' AND destination_id = $1 AND generation = $2 AND block >= $3 AND ids <> repeat('0', 1024)::bit(1024)${ownBlocksSql(shard, 'block')}
 ORDER BY block LIMIT 8`;
 
-/** Left under a generation before $1: block, bits. */
-export const oldLeftSql = (shard: Shard): string => `
-SELECT block, ids FROM tailrace.ledger
-WHERE kind = 'l' AND destination_id = 0 AND generation < $1 AND ids <> repeat('0', 1024)::bit(1024)${ownBlocksSql(shard, 'block')}
-ORDER BY generation, block LIMIT 8`;
-
-/** Waiting, decided under a generation before $1: block, bits. */
-export const oldWaitingSql = (shard: Shard): string => `
-SELECT l.block, l.ids FROM tailrace.destination t CROSS JOIN LATERAL (
-  SELECT block, ids FROM tailrace.ledger
-  WHERE kind = 'w' AND destination_id = t.destination_id AND generation < $1 AND ids <> repeat('0', 1024)::bit(1024)${ownBlocksSql(shard, 'block')}
-  ORDER BY generation, block LIMIT 8) l LIMIT 8`;
-
-/** Failed under a generation before $1 and not parked: event ids. Parked ones wait for `tailrace retry`. */
-export const oldFailedSql = (shard: Shard): string => `
-SELECT p.event_id FROM tailrace.destination t CROSS JOIN LATERAL (
-  SELECT event_id FROM tailrace.pending WHERE destination_id = t.destination_id AND NOT parked AND generation < $1${ownIdsSql(shard, 'event_id')}
-  ORDER BY generation, next_attempt_at LIMIT 2000) p LIMIT 2000`;
+/**
+ * What was decided under a generation before $1: block, bits of what was left or waits; event id, null of what failed and
+ * is not parked, since parked ones wait for `tailrace retry`.
+ */
+export const olderSql = (shard: Shard): string => `
+(SELECT block, ids FROM tailrace.ledger
+ WHERE kind = 'l' AND destination_id = 0 AND generation < $1 AND ids <> repeat('0', 1024)::bit(1024)${ownBlocksSql(shard, 'block')}
+ ORDER BY generation, block LIMIT 8)
+UNION ALL
+(SELECT l.block, l.ids FROM tailrace.destination t CROSS JOIN LATERAL (
+   SELECT block, ids FROM tailrace.ledger
+   WHERE kind = 'w' AND destination_id = t.destination_id AND generation < $1 AND ids <> repeat('0', 1024)::bit(1024)${ownBlocksSql(shard, 'block')}
+   ORDER BY generation, block LIMIT 8) l LIMIT 8)
+UNION ALL
+(SELECT p.event_id, NULL FROM tailrace.destination t CROSS JOIN LATERAL (
+   SELECT event_id FROM tailrace.pending WHERE destination_id = t.destination_id AND NOT parked AND generation < $1${ownIdsSql(shard, 'event_id')}
+   ORDER BY generation, next_attempt_at LIMIT 2000) p LIMIT 2000)`;
 
 /**
  * The whole state of the events $1: id, kind, destination, generation, and for failures attempts, parked, error and

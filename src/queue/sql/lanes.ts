@@ -1,8 +1,18 @@
 // The statements between a running processor and those who look at it or ask something of it.
 
-/** Every destination: number, paused, and a value that changes whenever `tailrace retry` names it. */
-export const CONTROLS_SQL =
-  'SELECT destination_id, paused, extract(epoch FROM retry_asked) FROM tailrace.destination ORDER BY destination_id';
+import { ownBlocksSql, ownIdsSql, type Shard } from '../slots.ts';
+
+/**
+ * Every destination: number, paused, a value that changes whenever `tailrace retry` names it, and whether an event of the
+ * shard's is due there or waits for it under generation $1. Not EXISTS, which the planner may turn into a hash of them all.
+ */
+export const controlsSql = (shard: Shard): string => `
+SELECT destination_id, paused, extract(epoch FROM retry_asked), coalesce(
+  (SELECT true FROM tailrace.pending p WHERE p.destination_id = t.destination_id AND generation = $1 AND NOT parked
+   AND next_attempt_at <= now()${ownIdsSql(shard, 'event_id')} ORDER BY next_attempt_at LIMIT 1),
+  (SELECT true FROM tailrace.ledger l WHERE kind = 'w' AND l.destination_id = t.destination_id AND generation = $1
+   AND ids <> repeat('0', 1024)::bit(1024)${ownBlocksSql(shard, 'block')} ORDER BY block LIMIT 1), false)
+FROM tailrace.destination t ORDER BY destination_id`;
 
 /** The epoch $1 of the shard $6 says: parallel arrays of destinations, states, milliseconds until they end (null = never), events a second. */
 export const REPORT_SQL = `

@@ -9,8 +9,11 @@ import { start, tailrace } from '../measured.ts';
 import { cpuSecondsOf, KNOWS_RUNNING_PROCESSES } from '../process-cpu.ts';
 import { allTo, type Bench } from '../scene.ts';
 
-/** Node settles and the reader's last activity is over. */
-const CALM_DOWN_MS = 2_000;
+/** The start is over, with what V8 compiles and collects behind it: most of that comes within a quarter of a minute. */
+const CALM_DOWN_MS = 15_000;
+/** In a bench of so many events; a smaller one is content with less. */
+const MEASURED_MS = 15_000;
+const WHOLE_BENCH_EVENTS = 300_000;
 const MOST_PERCENT = 1;
 const MOST_MIB = 90;
 
@@ -76,9 +79,9 @@ async function measure(bench: Bench, notify: boolean): Promise<Idle> {
     env: { NODE_OPTIONS: '' },
   });
   await waitFor(() => /started as the writer/.test(running.stderr), { what: 'tailrace to start', timeoutMs: 30_000 });
-  await sleep(CALM_DOWN_MS);
-  // Ten seconds in a whole bench.
-  const ms = Math.min(10_000, Math.max(1_000, bench.options.events / 30));
+  const share = Math.min(1, Math.max(0.1, bench.options.events / WHOLE_BENCH_EVENTS));
+  await sleep(CALM_DOWN_MS * share);
+  const ms = MEASURED_MS * share;
   const [before, began] = [await cpuSecondsOf(running.pid), performance.now()];
   await sleep(ms);
   const [after, ended] = [await cpuSecondsOf(running.pid), performance.now()];
