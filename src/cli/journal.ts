@@ -3,7 +3,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { codeOf, EXIT, TailraceError } from '../lib/errors.ts';
-import { fileProblem } from '../lib/file-problem.ts';
+import { fileProblem, folderProblem } from '../lib/file-problem.ts';
 import { loadJournal } from '../log-file/journal/load.ts';
 import { decodeHeader, decodeRecords, type JournalRecord } from '../log-file/journal/record.ts';
 import { segmentPath } from '../log-file/journal/segment.ts';
@@ -63,7 +63,7 @@ async function segmentsOf(file: string): Promise<string[]> {
   } catch (cause) {
     throw new TailraceError(
       'JOURNAL_NOT_FOUND',
-      `cannot read the journal in ${directory}: ${journalProblem(cause)}; ${adviceOn(cause)}`,
+      `cannot read the journal in ${directory}: ${folderProblem(cause)}; ${adviceOn(cause)}`,
       { cause },
     );
   }
@@ -78,9 +78,6 @@ async function read(path: string): Promise<Buffer> {
     });
   }
 }
-
-const journalProblem = (cause: unknown): string =>
-  codeOf(cause) === 'ENOENT' ? 'there is no such folder' : fileProblem(cause);
 
 /** The folder is for the account of the processor alone. */
 const adviceOn = (cause: unknown): string =>

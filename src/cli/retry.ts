@@ -1,6 +1,7 @@
 // `tailrace retry`: does not wait for the clock, and takes up again what was parked.
 
 import { EXIT, TailraceError } from '../lib/errors.ts';
+import { count } from '../lib/quantity.ts';
 import { retry as retryEvents } from '../queue/retry.ts';
 import type { Command } from './command.ts';
 import { databaseOption, withSession } from './database.ts';
@@ -36,12 +37,10 @@ export const retry: Command = {
       retryEvents(session, { destination, id, parked: args.parked === true, onProgress }),
     );
     stdout.write(`${count(due)} due now`);
-    stdout.write(tooLarge > 0 ? `, ${count(tooLarge)} too large looked at again\n` : '\n');
+    stdout.write(tooLarge > 0 ? `; too large until now, and looked at again: ${count(tooLarge)}\n` : '\n');
     return EXIT.ok;
   },
 };
 
 /** A bigint, as the queue's ids are. */
 const isEventId = (id: string): boolean => /^-?\d{1,19}$/.test(id) && BigInt.asIntN(64, BigInt(id)) === BigInt(id);
-
-const count = (value: number): string => value.toLocaleString('en-US');

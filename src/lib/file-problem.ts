@@ -25,6 +25,10 @@ export function fileProblem(error: unknown): string {
   }
 }
 
+/** The same of a folder. */
+export const folderProblem = (error: unknown): string =>
+  codeOf(error) === 'ENOENT' ? 'there is no such folder' : fileProblem(error);
+
 /** The same of a file that is to be made or added to; goes behind "FILE cannot be written: ". */
 export function writeProblem(error: unknown): string {
   switch (codeOf(error)) {

@@ -163,6 +163,9 @@ export class Appender {
 
   /** Closes the file; safe to call twice. */
   async close(): Promise<void> {
+    // The journal is closed next, and would begin a segment anew for what is still to be written there.
+    await this.#announced?.intent;
+    this.#announced = null;
     for (const late of this.#progress?.lates ?? []) await late.close();
     const handles = new Set([this.#handle, this.#progress?.handle]);
     this.#handle = null;

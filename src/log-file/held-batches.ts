@@ -7,6 +7,8 @@ import type { LateLines } from './late-lines.ts';
 
 export interface HeldBatches {
   readonly size: number;
+  /** How many there have been. */
+  readonly added: number;
   /** @param onError told what is no fault of the file. */
   add(batch: Batch, late: readonly LateLines[], onError: (error: Error) => void): void;
   /** Resolves when none is held. */
@@ -28,6 +30,7 @@ export function createHeldBatches(options: {
 }): HeldBatches {
   const { signal, log } = options;
   const held = new Set<Promise<void>>();
+  let added = 0;
 
   const see = async (batch: Batch, first: readonly LateLines[]): Promise<void> => {
     const open = [...first];
@@ -56,11 +59,15 @@ export function createHeldBatches(options: {
     get size() {
       return held.size;
     },
+    get added() {
+      return added;
+    },
     add(batch, late, onError) {
       const seeing = see(batch, late).catch((error: Error) => {
         if (!signal.aborted) onError(error);
       });
       held.add(seeing);
+      added += 1;
       void seeing.finally(() => held.delete(seeing));
     },
     async empty() {

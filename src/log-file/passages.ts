@@ -1,9 +1,9 @@
 // Batches on their way through the stage, one behind the other: what each may wait for of the two before it.
 
 export interface Passage {
-  /** All its bytes are written, though perhaps not synced; or it is done. */
-  readonly written: Promise<void>;
-  /** It has been passed on, or is held. */
+  /** True when all its bytes are written, though perhaps not synced, or it is done; false when it has failed before. */
+  readonly written: Promise<boolean>;
+  /** It has been passed on, or is held. Fails after all before it have come to their end, too. */
   readonly done: Promise<void>;
 }
 
@@ -15,7 +15,7 @@ export interface Entry {
   readonly setWritten: () => void;
 }
 
-const PASSED: Passage = { written: Promise.resolve(), done: Promise.resolve() };
+const PASSED: Passage = { written: Promise.resolve(true), done: Promise.resolve() };
 
 export class Passages {
   #last = PASSED;
@@ -28,12 +28,23 @@ export class Passages {
 
   /** Takes a batch through the stage. @returns its end. */
   enter(work: (entry: Entry) => Promise<void>): Promise<void> {
-    let setWritten = (): void => undefined;
-    const written = new Promise<void>((resolve) => {
-      setWritten = resolve;
+    const [before, beforeThat] = [this.#last, this.#lastButOne];
+    let resolve = (_written: boolean): void => undefined;
+    const written = new Promise<boolean>((resolveWritten) => {
+      resolve = resolveWritten;
     });
-    const done = work({ before: this.#last, beforeThat: this.#lastButOne, setWritten }).finally(setWritten);
-    [this.#last, this.#lastButOne] = [{ written, done }, this.#last];
+    const take = async (): Promise<void> => {
+      try {
+        await work({ before, beforeThat, setWritten: () => resolve(true) });
+        resolve(true);
+      } catch (error) {
+        resolve(false);
+        await before.done.catch(() => undefined);
+        throw error;
+      }
+    };
+    const done = take();
+    [this.#last, this.#lastButOne] = [{ written, done }, before];
     return done;
   }
 }

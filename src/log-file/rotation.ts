@@ -1,4 +1,4 @@
-// When to look at the log file's path while nothing is written: every 400 ms, and at once when its name in the
+// When to look at the log file's path while nothing is written: every 200 ms, and at once when its name in the
 // directory stirs. A notification only ever means "go and look"; without it a rotation is noticed a little later.
 //
 // Not by chokidar, which watches elsewhere: it reads the whole directory again for each name that stirs in it, and beside
@@ -8,11 +8,11 @@ import { type FSWatcher, watch } from 'node:fs';
 import { basename } from 'node:path';
 import { onBeat } from '../lib/beat.ts';
 
-/** SPEC 4: a moved file is replaced within a second, idle or not. On the beats of the poll of the queue, unless that is changed. */
-const LOOK_INTERVAL_MS = 400;
+/** SPEC 4: at least every 250 ms. On the beats of the poll of the queue, unless that is changed. */
+const LOOK_INTERVAL_MS = 200;
 
 /**
- * Calls `look` at least every 400 ms and when something happens at the path. Keeps no process alive.
+ * Calls `look` at least every 200 ms and when something happens at the path. Keeps no process alive.
  *
  * @param directory absolute path of the directory that the log file is in.
  * @param path absolute path of the log file at this moment; asked again and again, since a date may be part of it.

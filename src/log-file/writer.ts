@@ -133,12 +133,13 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
     const isNew = ({ event, standing }: BatchEvent): boolean =>
       !standing.logged && !known.some((source) => source.knows(event.id));
     if (events.length === 0 || held.size > 0 || !events.every(isNew)) return null;
+    const heldBefore = held.added;
     const firstUs = clock.reserve(events.length);
     const path = name.at(firstUs);
     if (path !== appender.path || name.countInSameFile(firstUs, events.length) < events.length) return null;
     const lines = await render(events, path, firstUs, expandJsonColumns);
-    // What is held now may be written before these, and would bear a later time.
-    return held.size > 0 ? null : lines;
+    // What came to be held meanwhile may be written before these, or is, and bears a later time.
+    return held.added > heldBefore ? null : lines;
   };
 
   /** @param replaces the intent whose missing lines these are: they stay together in one file. */
@@ -219,19 +220,23 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
     },
     transform(batch: Batch, _encoding, callback) {
       let isNextLetIn = false;
-      const letNextIn = (): void => {
-        if (!isNextLetIn) callback();
+      // Before this one is passed on only while nothing waits for the router: the stream holds back who calls behind that.
+      const letNextIn = (isPassed = false): void => {
+        if (isNextLetIn || (!isPassed && transform.readableLength > 0)) return;
         isNextLetIn = true;
+        callback();
       };
       const done = passages.enter(async ({ before, beforeThat, setWritten }) => {
         const lines = await renderAhead(batch);
         if (lines !== null) {
           lastRenderedAhead = done;
           // Then one of the renderer's buffers is free.
-          beforeThat.done.then(letNextIn, () => undefined);
+          beforeThat.done.then(
+            () => letNextIn(),
+            () => undefined,
+          );
         }
-        await before.written;
-        if (lines !== null) target?.appender.announce(lines);
+        if ((await before.written) && lines !== null) target?.appender.announce(lines);
         await before.done;
         if (!isSameFile(batch.regime.config.logFile, wanted)) await held.empty();
         const onWritten = (): void => {
@@ -241,7 +246,7 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
         const late = await turns.take(() => take(batch, lines, onWritten));
         if (late.length === 0) pass(batch);
         else held.add(batch, late, (error) => transform.destroy(error));
-        letNextIn();
+        letNextIn(true);
       });
       done.catch((error: Error) => transform.destroy(error));
     },

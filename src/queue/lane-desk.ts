@@ -3,6 +3,7 @@
 // reading connection, however many lanes there are: one every 800 ms, one every few seconds and at the end where something
 // has changed.
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Regime } from '../flow/batch.ts';
 import type { LaneReport, ReportingLane } from '../flow/lane-report.ts';
 import { untilBeat } from '../lib/beat.ts';
@@ -15,6 +16,8 @@ import { controlsSql, REPORT_SQL } from './sql/lanes.ts';
 
 /** `tailrace pause` takes effect within a second, and so does what it asks PostgreSQL. */
 const LOOK_MS = 800;
+/** The last word is not worth more: PostgreSQL may be the reason for the end. */
+const LAST_REPORT_MS = 1_000;
 const ERROR_MS = 500;
 const REPORT_MS = 2_000;
 
@@ -75,7 +78,8 @@ export class LaneDesk {
     for (;;) {
       await delay(untilBeat(LOOK_MS), signal);
       // What is disabled stays so when nothing runs any more, and a short `run --once` has said nothing yet.
-      if (signal.aborted) return await this.#tryToReport();
+      if (signal.aborted)
+        return await Promise.race([this.#tryToReport(), sleep(LAST_REPORT_MS, undefined, { ref: false })]);
       await this.#tryToLook();
       if (performance.now() - this.#reportedMs >= REPORT_MS) await this.#tryToReport();
     }

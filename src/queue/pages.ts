@@ -57,6 +57,7 @@ export async function nextPage(
   const upTo = lesser(after + WINDOW, MAX_ID).toString();
   const rows = await session.page(pageSql(table), [position.after, upTo, config.maxEventBytes], MAX_BATCH_EVENTS + 1);
   if (rows.starts.length > 0) {
+    position.isTableEmpty = false;
     const events = toEvents(rows, table);
     noteGaps(position, after, events, gaps, table.shard);
     return { events, tooLarge: [], after: events.at(-1)?.id ?? position.after };

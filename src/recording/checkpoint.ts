@@ -4,7 +4,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { TailraceError } from '../lib/errors.ts';
-import { many } from '../lib/quantity.ts';
+import { count, many } from '../lib/quantity.ts';
 import { type FileIdentity, HEAD_BYTES, type InputFile } from './input-file.ts';
 import type { QueryClient } from './queue-table.ts';
 
@@ -141,7 +141,7 @@ async function findKept(
     const isOwn = kept.host === input.identity.host;
     const differs =
       input.identity.size < kept.size
-        ? `has ${many(input.identity.size, 'byte')}, fewer than the ${kept.size} it had`
+        ? `has ${many(input.identity.size, 'byte')}, fewer than the ${count(kept.size)} it had`
         : (await input.hashOf(kept.headBytes)) !== kept.headHash
           ? `begins with other bytes`
           : null;

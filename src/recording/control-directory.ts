@@ -6,7 +6,7 @@ import { open, rename, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { ENGINE_SWITCHES, type RecordingSwitch } from '../event/recording-switches.ts';
 import { codeOf, messageOf, TailraceError } from '../lib/errors.ts';
-import { fileProblem, writeProblem } from '../lib/file-problem.ts';
+import { folderProblem, writeProblem } from '../lib/file-problem.ts';
 import { makeFolders } from '../lib/make-folders.ts';
 
 /** Used when no directory is named, the first that is there (SPEC 7). */
@@ -48,7 +48,7 @@ export async function findControlDirectory(
 export async function readControlDirectory({ path }: ControlDirectory): Promise<ControlState> {
   const on = new Set<string>();
   const problems = new Map<string, string>();
-  const found = await stat(path).catch((error: unknown) => `cannot be read: ${fileProblem(error)}`);
+  const found = await stat(path).catch((error: unknown) => `cannot be read: ${folderProblem(error)}`);
   if (typeof found === 'string' || !found.isDirectory()) {
     problems.set(path, typeof found === 'string' ? found : 'is not a directory');
     return { on, problems };

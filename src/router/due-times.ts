@@ -1,5 +1,5 @@
 // When something is known to become due at a destination: the nearest moments, so that a retry need not wait for the
-// next look. What is forgotten here is found by that look, a second later at most.
+// next look. What is forgotten here is found by that look, within a second.
 
 /** Moments that are remembered, no two nearer than a step. */
 const MOST = 64;

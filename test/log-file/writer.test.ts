@@ -142,3 +142,22 @@ test('a batch larger than the buffer arrives whole', async () => {
   expect(await readIds(file.filename)).toEqual(range(0, 61).map(String));
   expect(JSON.parse((await readFile(file.filename, 'utf8')).split('\n')[59] ?? '').email).toBe(email);
 });
+
+test('logs no further ahead than a few batches when the router takes none, however slowly they come', async () => {
+  const folder = await makeFolder();
+  const file = logFileConfig(join(folder, 'events.jsonl'));
+  const { stage } = startStage(file);
+  stage.pause();
+  let logged = 0;
+  const isLogged = () => readIds(file.filename).then((ids) => ids.length > logged);
+  for (let isHeldBack = false; !isHeldBack && logged < 20; ) {
+    stage.write(makeBatch(file, [makeEvent(logged)]));
+    isHeldBack = await waitFor(isLogged, { timeoutMs: 1_000, intervalMs: 2 }).then(
+      () => false,
+      () => true,
+    );
+    if (!isHeldBack) logged += 1;
+  }
+  expect(logged).toBeLessThan(5);
+  stage.resume();
+});

@@ -5,7 +5,7 @@ import type { ExplainedEvent } from '../../dry-run/explanation.ts';
 import type { Column } from '../../event/event.ts';
 import { createLineReader, type LineReader, OWN_COLUMNS } from '../../event/from-line.ts';
 import { messageOf, TailraceError } from '../../lib/errors.ts';
-import { findEvents } from '../../log-file/find-event.ts';
+import { findEvents, whyUnreadable } from '../../log-file/find-event.ts';
 import { filesOf } from '../../log-file/log-family.ts';
 import { readOnly } from '../../queue/read-only.ts';
 import { fetchRows } from '../../queue/rows.ts';
@@ -63,16 +63,27 @@ export function findInQueue(session: Session, table: QueueTable, id: string): Pr
   });
 }
 
-/** Looks for the line of an event in a log file and in what it was renamed to; the last one that is found. */
+/**
+ * Looks for the line of an event in a log file and in what it was renamed to; the last one that is found.
+ *
+ * @throws {TailraceError} `INPUT_NOT_READABLE` when it is in none, and one could not be read.
+ */
 export async function findInLogs(filename: string, id: string, columns: readonly Column[]): Promise<Found | null> {
   const read = createLineReader(columns);
+  const unreadable: string[] = [];
   for (const file of (await filesOf(filename)).toReversed()) {
+    const why = await whyUnreadable(file);
+    if (why !== null) unreadable.push(why);
     const line = (await findEvents(file, { ids: [id], uniqueId: null })).findLast(({ kind }) => kind === 'line');
     if (line === undefined) continue;
     // Its text once more: what was found is parsed, and has lost the digits of large numbers.
     for await (const found of readFileLines(file, { first: line.line, last: line.line }, read)) return found;
   }
-  return null;
+  if (unreadable.length === 0) return null;
+  throw new TailraceError(
+    'INPUT_NOT_READABLE',
+    `the event ${id} is in no file that can be read: ${unreadable.join('; ')}`,
+  );
 }
 
 /** Reads a range of a file's lines, gzipped or not. @throws {TailraceError} `INPUT_NOT_READABLE`. */

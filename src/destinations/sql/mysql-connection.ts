@@ -1,6 +1,6 @@
 // One connection to MySQL or MariaDB: opened, verified, and ended so that the server hears of it.
 
-import { isIP } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import { checkServerIdentity, type TLSSocket } from 'node:tls';
 import type { Connection } from 'mysql2';
 import type { SqlTarget } from '../../config/config.ts';
@@ -51,6 +51,9 @@ export async function openMysql(target: SqlTarget, stop: AbortSignal): Promise<M
   const drop = (): void => {
     lost = true;
     connection.destroy();
+    // Which only says goodbye: to a host that answers nothing the socket would stay for minutes, and hold up our end; and
+    // a server that goes on writing answers to it would not notice. Read now: TLS has put another one in its place.
+    socketOf(connection).destroy();
   };
   await new Promise<void>((resolve, reject) => {
     const onStop = (): void => reject(stop.reason);
@@ -108,7 +111,9 @@ function isAddress({ host }: SqlTarget): boolean {
 
 /** mysql2 holds every certificate of a bare address against `localhost`, so it is told to trust the authority, and the rest is here. */
 function checkAddress(connection: Connection, { host }: SqlTarget): Error | undefined {
-  // The socket is in mysql2's object, not in its types.
-  const { stream } = connection as unknown as { readonly stream: TLSSocket };
-  return checkServerIdentity(host ?? '', stream.getPeerCertificate());
+  return checkServerIdentity(host ?? '', socketOf<TLSSocket>(connection).getPeerCertificate());
 }
+
+/** The socket is in mysql2's object, not in its types. */
+const socketOf = <S extends Socket>(connection: Connection): S =>
+  (connection as unknown as { readonly stream: S }).stream;

@@ -43,6 +43,8 @@ const TYPE_VAR_STRING = 0xfd;
 const MAX_PACKET_BYTES = 0xff_ff_ff - 1;
 /** Of one write: little against a round trip, and 1,000 connections can have it at the same time. */
 const MAX_WRITE_BYTES = 256 * 1024;
+/** ER_LOCK_WAIT_TIMEOUT */
+export const LOCK_WAIT_TIMEOUT = 1205;
 /** An OK without anything else in front. */
 const OK = 0x00;
 
@@ -69,7 +71,8 @@ export interface Portion {
  * there must be nothing.
  */
 export function portionsOf(rows: readonly BoundRow[], maxPacket: number): readonly Portion[] {
-  const most = Math.min(maxPacket, MAX_PACKET_BYTES);
+  // The server refuses a packet that is as long as its limit, too.
+  const most = Math.min(maxPacket - 1, MAX_PACKET_BYTES);
   const portions: Portion[] = [];
   let bytes = 0;
   for (const row of rows) {
@@ -87,7 +90,12 @@ export function portionsOf(rows: readonly BoundRow[], maxPacket: number): readon
   return portions;
 }
 
-/** Executes a prepared statement for each row. @throws the first error, when all have been answered. */
+/**
+ * Executes a prepared statement for each row.
+ *
+ * @throws the first error, when all have been answered; or at once if it is a lock that was waited for in vain, since what
+ * stands behind it may wait as long.
+ */
 export function pipeline(connection: Connection, statementId: number, rows: readonly BoundRow[]): Promise<void> {
   return new Promise((resolve, reject) => {
     let waiting = rows.length;
@@ -100,7 +108,10 @@ export function pipeline(connection: Connection, statementId: number, rows: read
           wire.write(encode(statementId, rows));
           return false;
         }
-        if (packet.isError()) failure ??= packet.asError('utf8');
+        if (packet.isError()) {
+          failure ??= packet.asError('utf8');
+          if ((failure as Error & { errno?: number }).errno === LOCK_WAIT_TIMEOUT) reject(failure);
+        }
         // Nothing can be told apart any more; mysql2 ends the connection.
         else if (packet.peekByte() !== OK) throw new Error('the server answered a change of rows with something else');
         waiting -= 1;

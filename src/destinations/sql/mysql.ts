@@ -18,7 +18,14 @@ import {
 } from './driver.ts';
 import { killMysql, type MysqlLine, type MysqlProcess, openMysql } from './mysql-connection.ts';
 import { judgeMysqlError } from './mysql-errors.ts';
-import { canBePipelined, createPipelineTrust, type PipelineTrust, pipeline, portionsOf } from './mysql-pipeline.ts';
+import {
+  canBePipelined,
+  createPipelineTrust,
+  LOCK_WAIT_TIMEOUT,
+  type PipelineTrust,
+  pipeline,
+  portionsOf,
+} from './mysql-pipeline.ts';
 
 /** Rows of one INSERT; a statement has at most 65,535 placeholders. */
 const MAX_ROWS = 100;
@@ -123,7 +130,12 @@ function createSession(line: MysqlLine, trust: PipelineTrust, kill: (process: My
     }
   };
   const readFacts = async (): Promise<Facts> => {
-    const [[version, maxPacket, id, host] = []] = await execute(FACTS_SQL, []);
+    // What only speaks the protocol may have no such table, and is sent no pipeline.
+    const rows = await execute(FACTS_SQL, []).catch((error: QueryError) => {
+      if (error.fatal) throw error;
+      return [];
+    });
+    const [[version, maxPacket, id, host] = []] = rows;
     return {
       isMariadb: /mariadb/i.test(String(version)),
       maxPacket: Number(maxPacket),
@@ -150,19 +162,27 @@ function createSession(line: MysqlLine, trust: PipelineTrust, kill: (process: My
     });
   };
   const sendTogether = async (statementId: number, rows: readonly BoundRow[]): Promise<void> => {
-    pipelining = true;
+    // A single one is an execution like any other, and proves nothing.
+    pipelining = rows.length > 1;
     try {
       await pipeline(connection, statementId, rows);
-      trust.kept();
+      if (pipelining && !isLost()) trust.kept();
     } catch (error) {
-      if ((error as QueryError).fatal) {
-        trust.broken();
-        drop();
-      }
+      const { fatal, errno } = error as QueryError;
+      if (fatal && pipelining) trust.broken();
+      // What stands behind it would wait as long, one after the other.
+      if (errno === LOCK_WAIT_TIMEOUT && pipelining) giveUp();
+      if (fatal) drop();
       throw error;
     } finally {
       pipelining = false;
     }
+  };
+  /** The server would work on at what it was sent. */
+  const giveUp = (): void => {
+    if (isLost()) return;
+    drop();
+    if (facts !== null) void kill(facts);
   };
 
   return {
@@ -177,7 +197,8 @@ function createSession(line: MysqlLine, trust: PipelineTrust, kill: (process: My
     async executeEach(sql, rows) {
       if (!canBePipelined(sql)) return executeInTurn(sql, rows);
       facts ??= await readFacts();
-      return facts.isMariadb && trust.take() ? executeTogether(sql, rows, facts.maxPacket) : executeInTurn(sql, rows);
+      const together = facts.isMariadb && (rows.length === 1 || trust.take());
+      return together ? executeTogether(sql, rows, facts.maxPacket) : executeInTurn(sql, rows);
     },
     insert: (insertion, rows) =>
       inTransaction(async () => {
@@ -211,11 +232,9 @@ function createSession(line: MysqlLine, trust: PipelineTrust, kill: (process: My
     has: async (table, id) =>
       (await execute(`SELECT 1 FROM ${table.name} WHERE ${EVENT_UNIQUE_ID} = ? LIMIT 1`, [id])).length > 0,
     destroy: () => {
-      const underWay = pipelining && !isLost();
-      drop();
-      if (!underWay || facts === null) return;
+      if (!pipelining || isLost()) return drop();
       trust.broken();
-      void kill(facts);
+      giveUp();
     },
     close: () => new Promise<void>((resolve) => connection.end(() => resolve())),
   } satisfies SqlSession & { readonly prepare: (strict: boolean) => Promise<void> };

@@ -192,12 +192,74 @@ describe.skipIf(!requireMariadb())('MariaDB', () => {
     expect(await countRows()).toBe(20);
   });
 
+  test('is not sent several again because a single one went well', async () => {
+    await replaceTable(TABLE);
+    await using proxy = await countingProxy(mariadb.port, (request) => request.length > 4 + request.readUIntLE(0, 3));
+    await using destination = await sqlDestination(custom(INSERT, BIND, through(database.url, proxy.port)));
+    const [first, second, third, ...batch] = events(23);
+    expect((await destination.deliver(batch, NEVER)).every(({ ok }) => !ok)).toBe(true);
+    for (const event of [first, second, third]) {
+      expect(await destination.deliver([event as QueuedEvent], NEVER)).toEqual([{ ok: true }]);
+    }
+    expect(await destination.deliver(batch, NEVER)).toEqual(batch.map(() => ({ ok: true })));
+  });
+
+  test('is not left to wait for one lock after the other', async () => {
+    await replaceTable(TABLE);
+    const root = await mysql.createConnection({ socketPath: mariadb.socket, user: 'root', database: database.name });
+    try {
+      // As if the first had waited its time for a lock, and the others would wait as long.
+      await root.query(`CREATE TRIGGER lock_wait BEFORE INSERT ON events FOR EACH ROW
+        IF NEW.email = '0@example.com'
+        THEN SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1205, MESSAGE_TEXT = 'Lock wait timeout exceeded';
+        ELSE DO SLEEP(60); END IF`);
+      await using destination = await sqlDestination(custom(INSERT, BIND));
+      const results = await destination.deliver(events(20), NEVER);
+      expect(results.map((result) => !result.ok && result.status)).toEqual(results.map(() => 1205));
+      await waitFor(async () => (await processesOf()).length === 0, { what: 'the connection to end on the server' });
+      await root.query('DROP TRIGGER lock_wait');
+      // Nothing that a proxy has done.
+      expect(await destination.deliver(events(20), NEVER)).toEqual(results.map(() => ({ ok: true })));
+      expect(await countRows()).toBe(20);
+    } finally {
+      root.destroy();
+    }
+  });
+
   test('may answer with rows, which are thrown away', async () => {
     await replaceTable(TABLE);
     await using destination = await sqlDestination(custom(`${INSERT} RETURNING email`, BIND));
     expect(await destination.deliver(events(3), NEVER)).toEqual([{ ok: true }, { ok: true }, { ok: true }]);
     expect(await countRows()).toBe(3);
   });
+});
+
+test('a host that answers nothing is let go of', async () => {
+  let reset = false;
+  const sockets = new Set<Socket>();
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    sockets.add(socket);
+    // Who only has said goodbye would still take it.
+    const writing = setInterval(() => socket.write('x'), 10);
+    socket.on('error', () => {
+      reset = true;
+    });
+    socket.on('close', () => clearInterval(writing));
+    socket.resume();
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo; // TCP has a port
+  try {
+    const db_dsn = `mysql://tailrace:secret@127.0.0.1:${port}/crm`;
+    const settings = { type: 'custom_sql', db_dsn, sql: INSERT, bind_list: BIND };
+    await using destination = await sqlDestination(settings, { deadlineMs: 300 });
+    expect(await destination.deliver(events(1), NEVER)).toMatchObject([{ ok: false }]);
+    await waitFor(() => reset, { what: 'the connection to be reset' });
+  } finally {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  }
 });
 
 describe('trust in pipelines', () => {
