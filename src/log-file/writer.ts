@@ -22,6 +22,8 @@ import { setLogged, withoutLine } from './without-line.ts';
 /** Batches that wait before the file, and after it for the router (QUEUE A4: three in the stage with the one in hand). */
 const WAITING_BATCHES = 1;
 
+const ignore = (): void => undefined;
+
 /** Creates the stage: Batch in, the same Batch out with `standing.logged` set. The caller holds the local lock. */
 export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
   const { log } = options;
@@ -198,7 +200,7 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
     log,
     accept: async (late) => target?.appender.accept(late),
     again: async (events, { regime }, seq) => {
-      await lastRenderedAhead.catch(() => undefined);
+      await lastRenderedAhead.catch(ignore);
       return turns.take(() => appendLines(events, regime.config, () => undefined, seq));
     },
     pass,
@@ -231,10 +233,7 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
         if (lines !== null) {
           lastRenderedAhead = done;
           // Then one of the renderer's buffers is free.
-          beforeThat.done.then(
-            () => letNextIn(),
-            () => undefined,
-          );
+          beforeThat.done.then(() => letNextIn(), ignore);
         }
         if ((await before.written) && lines !== null) target?.appender.announce(lines);
         await before.done;
@@ -256,7 +255,7 @@ export function createLogFileStage(options: LogFileStageOptions): LogFileStage {
     destroy(error, callback) {
       ended.abort(error ?? undefined);
       const end = async (): Promise<void> => {
-        await passages.done.catch(() => {});
+        await passages.done.catch(ignore);
         await held.empty();
         await turns.current;
         await leave();

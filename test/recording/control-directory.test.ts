@@ -156,7 +156,7 @@ test('changes are seen within a second, also after the directory was away, and a
 
   await rename(directory.path, `${directory.path}.away`);
   await waitFor(() => problems.length === 2, within);
-  expect(problems[1]).toContain('cannot be read: there is no such file');
+  expect(problems[1]).toContain('cannot be read: there is no such folder');
   await mkdir(directory.path);
   await writeFile(file, '1\n');
   await waitFor(() => states.at(-1) === 'scomp', within);
