@@ -1,4 +1,4 @@
-// Between the program and any server: loses the answer to a request, or falls silent.
+// Between the program and any server: loses the answer to a request, hangs up on one, or falls silent.
 
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type NetConnectOpts, type Socket } from 'node:net';
@@ -7,16 +7,26 @@ export interface TcpProxy extends AsyncDisposable {
   readonly port: number;
   /** Connections made so far. */
   readonly connections: number;
+  /** Pieces of data that came from clients. */
+  readonly requests: number;
   /** The next request that contains this text reaches the server, whose answer is lost with the connection. Once. */
   loseAnswerTo(text: string): void;
   /** Passes nothing on in either direction. */
   silent: boolean;
 }
 
-/** Starts a proxy on a port of its own. */
-export async function createTcpProxy(upstream: NetConnectOpts): Promise<TcpProxy> {
+/**
+ * Starts a proxy on a port of its own.
+ *
+ * @param refuses whether it hangs up on a piece of data from a client instead of passing it on.
+ */
+export async function createTcpProxy(
+  upstream: NetConnectOpts,
+  refuses: (request: Buffer) => boolean = () => false,
+): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
   let connections = 0;
+  let requests = 0;
   let silent = false;
   let fatal: string | null = null;
 
@@ -37,7 +47,9 @@ export async function createTcpProxy(upstream: NetConnectOpts): Promise<TcpProxy
       });
     }
     client.on('data', (data) => {
+      requests += 1;
       if (silent) return;
+      if (refuses(data)) return cut();
       if (fatal !== null && data.includes(fatal)) {
         fatal = null;
         losing = true;
@@ -55,6 +67,9 @@ export async function createTcpProxy(upstream: NetConnectOpts): Promise<TcpProxy
     port: (server.address() as AddressInfo).port, // TCP has a port
     get connections() {
       return connections;
+    },
+    get requests() {
+      return requests;
     },
     get silent() {
       return silent;

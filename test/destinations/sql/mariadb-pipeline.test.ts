@@ -2,12 +2,13 @@
 // was not accepted, or twice.
 
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import mysql from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createPipelineTrust } from '../../../src/destinations/sql/mysql-pipeline.ts';
 import type { QueuedEvent, RawValue } from '../../../src/event/event.ts';
 import { type Mariadb, type MariadbDatabase, requireMariadb, startMariadb } from '../../helpers/mariadb.ts';
+import { createTcpProxy } from '../../helpers/tcp-proxy.ts';
 import { waitFor } from '../../helpers/wait-for.ts';
 import { NEVER, sampleEvent } from '../samples.ts';
 import { sqlDestination } from './subject.ts';
@@ -46,7 +47,7 @@ describe.skipIf(!requireMariadb())('MariaDB', () => {
 
   test('gets a hundred statements in a few requests', async () => {
     await replaceTable(TABLE);
-    await using proxy = await countingProxy(mariadb.port, () => false);
+    await using proxy = await createTcpProxy({ host: '127.0.0.1', port: mariadb.port });
     await using destination = await sqlDestination(custom(INSERT, BIND, through(database.url, proxy.port)));
     await destination.deliver(events(1), NEVER);
     const before = proxy.requests;
@@ -183,7 +184,10 @@ describe.skipIf(!requireMariadb())('MariaDB', () => {
 
   test('gets one statement after another through a proxy that hangs up on more', async () => {
     await replaceTable(TABLE);
-    await using proxy = await countingProxy(mariadb.port, (request) => request.length > 4 + request.readUIntLE(0, 3));
+    await using proxy = await createTcpProxy(
+      { port: mariadb.port },
+      (request) => request.length > 4 + request.readUIntLE(0, 3),
+    );
     await using destination = await sqlDestination(custom(INSERT, BIND, through(database.url, proxy.port)));
     const batch = events(20);
     expect((await destination.deliver(batch, NEVER)).map(({ ok }) => ok)).toEqual(batch.map(() => false));
@@ -194,7 +198,10 @@ describe.skipIf(!requireMariadb())('MariaDB', () => {
 
   test('is not sent several again because a single one went well', async () => {
     await replaceTable(TABLE);
-    await using proxy = await countingProxy(mariadb.port, (request) => request.length > 4 + request.readUIntLE(0, 3));
+    await using proxy = await createTcpProxy(
+      { port: mariadb.port },
+      (request) => request.length > 4 + request.readUIntLE(0, 3),
+    );
     await using destination = await sqlDestination(custom(INSERT, BIND, through(database.url, proxy.port)));
     const [first, second, third, ...batch] = events(23);
     expect((await destination.deliver(batch, NEVER)).every(({ ok }) => !ok)).toBe(true);
@@ -296,48 +303,6 @@ describe('trust in pipelines', () => {
     }
   });
 });
-
-interface CountingProxy extends AsyncDisposable {
-  readonly port: number;
-  /** Pieces of data that came from the client. */
-  readonly requests: number;
-}
-
-/** Passes everything on, but hangs up on a request that it is told to refuse. */
-async function countingProxy(upstream: number, refuses: (request: Buffer) => boolean): Promise<CountingProxy> {
-  const sockets = new Set<Socket>();
-  let requests = 0;
-  const server = createServer({ noDelay: true }, (client) => {
-    const far = connect(upstream, '127.0.0.1');
-    const cut = (): void => {
-      client.destroy();
-      far.destroy();
-    };
-    for (const socket of [client, far]) {
-      sockets.add(socket);
-      socket.on('error', () => undefined);
-      socket.on('close', cut);
-    }
-    client.on('data', (data) => {
-      requests += 1;
-      if (refuses(data)) cut();
-      else far.write(data);
-    });
-    far.on('data', (data) => client.write(data));
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return {
-    port: (server.address() as AddressInfo).port, // TCP has a port
-    get requests() {
-      return requests;
-    },
-    async [Symbol.asyncDispose]() {
-      for (const socket of sockets) socket.destroy();
-      server.close();
-    },
-  };
-}
 
 function through(url: string, port: number): string {
   const address = new URL(url);
